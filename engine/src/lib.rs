@@ -1,0 +1,1 @@
+//! The Stasis engine.

@@ -1,0 +1,2 @@
+//! The `stasis` command.
+fn main() {}
