@@ -1,3 +1,13 @@
-//! The Stasis engine.
+//! The Stasis engine: checkpoints running Linux process trees into image files and restores them.
+//!
+//! [`dump`] and [`restore`] are the two operations; the command line and the RPC are thin faces of them.
 
+pub mod cancel;
+pub mod dump;
+pub mod error;
 pub mod image;
+pub mod kind;
+pub mod options;
+pub mod proc;
+pub mod remote;
+pub mod sys;
