@@ -1,1 +1,3 @@
 //! The Stasis engine.
+
+pub mod options;
