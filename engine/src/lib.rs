@@ -3,7 +3,7 @@
 //! [`dump`] and [`restore`] are the two operations; the command line and the RPC are thin faces of them.
 
 pub mod cancel;
-pub mod dump;
+//pub mod dump;
 pub mod error;
 pub mod image;
 pub mod kind;

@@ -88,3 +88,26 @@ pub fn readable_bytes(fd: BorrowedFd<'_>) -> Result<usize> {
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONREAD, &raw mut n) }.into())?;
     Ok(n as usize)
 }
+
+/// Runs `body` with another real and effective user id, of this thread only: the kernel's credentials belong to a
+/// thread, and only the C library makes them look otherwise.
+pub fn as_user<T>(uid: u32, euid: u32, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    let set = |real: u32, effective: u32| {
+        // SAFETY: integers only; the raw call changes this thread alone.
+        check(unsafe { libc::syscall(libc::SYS_setresuid, real, effective, u32::MAX) }).map(drop)
+    };
+    let before = (nix::unistd::getuid().as_raw(), nix::unistd::geteuid().as_raw());
+    set(uid, euid)?;
+    let result = body();
+    set(before.0, before.1)?;
+    result
+}
+
+/// A copy of one of our own descriptors, by number, as a caller names it on the command line.
+pub fn duplicate(fd: i32) -> Result<std::os::fd::OwnedFd> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: integers only.
+    let copy = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) }.into())?;
+    // SAFETY: the kernel just gave us this descriptor.
+    Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(copy as i32) })
+}

@@ -37,3 +37,12 @@ pub fn wait_gone(task: BorrowedFd<'_>, ms: i32) -> Result<bool> {
         }
     }
 }
+
+/// Opens a pidfd of a thread (PIDFD_THREAD, Linux 6.9).
+pub fn open_thread(tid: Pid) -> Result<OwnedFd> {
+    const PIDFD_THREAD: i32 = libc::O_EXCL;
+    // SAFETY: pidfd_open takes two integers.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, tid.as_raw(), PIDFD_THREAD) })?;
+    // SAFETY: the kernel just gave us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
