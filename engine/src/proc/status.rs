@@ -4,7 +4,7 @@ use nix::unistd::Pid;
 
 use super::ProcDir;
 use super::error::{ParseError, Result};
-use super::text::{Line, Lines};
+use super::text::{Line, Lines, unescape_name};
 
 /// The lines no kernel leaves out, in the order in which all kernels write them.
 const REQUIRED: [&str; 17] = [
@@ -300,24 +300,4 @@ fn cpu_words(line: &mut Line<'_>) -> Result<Vec<u32>, ParseError> {
     }
     words.reverse();
     Ok(words)
-}
-
-/// The kernel writes `\n` and `\\` for a line feed and a backslash in a name.
-fn unescape_name(name: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(name.len());
-    let mut bytes = name.iter();
-    while let Some(byte) = bytes.next() {
-        match (byte, bytes.as_slice().first()) {
-            (b'\\', Some(b'n')) => {
-                out.push(b'\n');
-                bytes.next();
-            }
-            (b'\\', Some(b'\\')) => {
-                out.push(b'\\');
-                bytes.next();
-            }
-            _ => out.push(*byte),
-        }
-    }
-    out
 }

@@ -40,6 +40,26 @@ pub(super) fn unescape_octal(text: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Undoes the escapes of a name in status: `\n` for a line feed, `\\` for a backslash.
+pub(super) fn unescape_name(name: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(name.len());
+    let mut bytes = name.iter();
+    while let Some(byte) = bytes.next() {
+        match (byte, bytes.as_slice().first()) {
+            (b'\\', Some(b'n')) => {
+                out.push(b'\n');
+                bytes.next();
+            }
+            (b'\\', Some(b'\\')) => {
+                out.push(b'\\');
+                bytes.next();
+            }
+            _ => out.push(*byte),
+        }
+    }
+    out
+}
+
 /// The lines of a text without their line feeds. A last line without one counts; an empty rest does not.
 #[derive(Debug, Clone)]
 pub(super) struct Lines<'a> {

@@ -44,7 +44,7 @@ pub enum Target {
     Thread(Pid),
 }
 
-/// Reads `timers` of a process.
+/// Reads `timers` of a process, the newest first.
 pub fn read(dir: &ProcDir, buf: &mut Vec<u8>) -> Result<Vec<Timer>> {
     dir.read_with("timers", buf, parse)
 }

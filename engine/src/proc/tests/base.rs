@@ -60,13 +60,18 @@ fn an_error_shows_a_short_printable_piece() {
 
 #[test]
 fn a_file_larger_than_the_buffer_is_read_whole() {
-    let dir = ProcDir::root().unwrap();
-    let mut buf = Vec::new();
-    dir.read("kallsyms", &mut buf).unwrap();
-    assert_eq!(buf, std::fs::read("/proc/kallsyms").unwrap());
-    assert!(buf.len() > 100_000);
-    dir.read("version", &mut buf).unwrap();
-    assert_eq!(buf, std::fs::read("/proc/version").unwrap());
+    let (one, two) = ("x".repeat(100_000), "y".repeat(100_000));
+    let mut cat = Command::new("cat");
+    let mut child = cat.env_clear().env("A", &one).env("B", &two).stdin(Stdio::piped()).spawn().unwrap();
+    let dir = ProcDir::open(Pid::from_raw(child.id().cast_signed())).unwrap();
+    let (mut large, mut small) = (vec![7; 50], Vec::new());
+    dir.read("environ", &mut large).unwrap();
+    small.clone_from(&large);
+    dir.read("comm", &mut small).unwrap();
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert_eq!(large, format!("A={one}\0B={two}\0").into_bytes());
+    assert_eq!(small, b"cat\n");
 }
 
 #[test]
