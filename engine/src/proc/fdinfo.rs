@@ -139,7 +139,7 @@ pub fn parse(text: &[u8]) -> Result<FdInfo, ParseError> {
     let mut lines = Lines::new(text);
     let (mut pos, mut flags, mut mnt_id, mut ino) = (None, None, None, None);
     let (mut locks, mut body, mut other) = (Vec::new(), Body::None, Vec::new());
-    while let Some(mut line) = lines.next() {
+    for mut line in lines.by_ref() {
         let whole = line.rest();
         // Only the first line of each name is the common part: a kind may use the name again.
         if pos.is_none() && line.skip(b"pos:") {
@@ -154,7 +154,9 @@ pub fn parse(text: &[u8]) -> Result<FdInfo, ParseError> {
             locks.push(lock(&mut line)?);
         } else if !body_line(&mut body, &mut line)? {
             other.push(whole.to_vec());
+            continue;
         }
+        line.end()?;
     }
     Ok(FdInfo {
         pos: pos.ok_or_else(|| lines.error("a line `pos:`", b""))?,
@@ -206,7 +208,7 @@ fn opens(body: &mut Body, key: &[u8], line: &mut Line<'_>) -> Result<bool, Parse
         }),
         b"sigmask" => Body::Signalfd(line.hex("a signal set in hexadecimal")?),
         b"tfd" => Body::Epoll(vec![epoll_target(line)?]),
-        b"iff" => Body::Tun(line.rest().trim_ascii_start().to_vec()),
+        b"iff" => Body::Tun(line.take_rest().trim_ascii_start().to_vec()),
         b"Pid" => Body::Pidfd(Pidfd { pid: pid(line)?, ns_pids: Vec::new() }),
         b"pending" => Body::Userfaultfd(Userfaultfd {
             pending: line.dec("a number of faults")?,

@@ -5,15 +5,22 @@
 
 mod dir;
 mod error;
+#[cfg(test)]
+mod tests;
 mod text;
+mod vmflags;
 
 pub mod fdinfo;
 pub mod locks;
 pub mod maps;
+pub mod mountinfo;
 pub mod notify;
+pub mod pagemap;
+pub mod smaps;
 pub mod stat;
 pub mod status;
 pub mod task;
+pub mod timers;
 
 pub use dir::ProcDir;
 pub use error::{ParseError, ProcError, Result};

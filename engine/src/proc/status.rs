@@ -4,7 +4,7 @@ use nix::unistd::Pid;
 
 use super::ProcDir;
 use super::error::{ParseError, Result};
-use super::text::{Line, Lines};
+use super::text::{Line, Lines, unescape_name};
 
 /// The lines no kernel leaves out, in the order in which all kernels write them.
 const REQUIRED: [&str; 17] = [
@@ -161,20 +161,24 @@ pub fn parse(text: &[u8]) -> Result<Status, ParseError> {
     let mut required = REQUIRED.iter();
     let mut next = required.next();
     let mut lines = Lines::new(text);
-    while let Some(mut line) = lines.next() {
+    for mut line in lines.by_ref() {
         let whole = line.clone();
         let Some(key) = line.until(b':') else {
             return Err(whole.error("a line of the form `Name: value`"));
         };
-        line.blanks();
+        // One tab: a name may begin with blanks of its own.
+        line.skip(b"\t");
         if next.is_some_and(|name| name.as_bytes() == key) {
             next = required.next();
         }
-        let _known = identity(&mut out, key, &mut line)?
+        let known = identity(&mut out, key, &mut line)?
             || signals(&mut out.signals, key, &mut line)?
             || capabilities(&mut out.caps, key, &mut line)?
             || memory(&mut out, key, &mut line)?
             || switches(&mut out, key, &mut line)?;
+        if known {
+            line.end()?;
+        }
     }
     match next {
         None => Ok(out),
@@ -184,9 +188,12 @@ pub fn parse(text: &[u8]) -> Result<Status, ParseError> {
 
 fn identity(out: &mut Status, key: &[u8], line: &mut Line<'_>) -> Result<bool, ParseError> {
     match key {
-        b"Name" => out.name = unescape_name(line.rest()),
+        b"Name" => out.name = unescape_name(line.take_rest()),
         b"Umask" => out.umask = Some(line.octal("an octal mask")?),
-        b"State" => [out.state] = line.take("a state letter")?,
+        b"State" => {
+            [out.state] = line.take("a state letter")?;
+            line.take_rest();
+        }
         b"Tgid" => out.ids.tgid = pid(line)?,
         b"Pid" => out.ids.pid = pid(line)?,
         b"PPid" => out.ids.ppid = pid(line)?,
@@ -232,11 +239,11 @@ fn capabilities(out: &mut Caps, key: &[u8], line: &mut Line<'_>) -> Result<bool,
 
 fn memory(out: &mut Status, key: &[u8], line: &mut Line<'_>) -> Result<bool, ParseError> {
     match key {
-        b"VmLck" => out.vm_locked = Some(line.dec("a size in kB")?),
-        b"HugetlbPages" => out.hugetlb = Some(line.dec("a size in kB")?),
+        b"VmLck" => out.vm_locked = Some(line.kilobytes()?),
+        b"HugetlbPages" => out.hugetlb = Some(line.kilobytes()?),
         b"CoreDumping" => out.core_dumping = Some(flag(line)?),
         b"THP_enabled" => out.thp_enabled = Some(flag(line)?),
-        b"x86_Thread_features" => out.thread_features = Some(line.rest().trim_ascii().to_vec()),
+        b"x86_Thread_features" => out.thread_features = Some(line.take_rest().trim_ascii().to_vec()),
         _ => return Ok(false),
     }
     Ok(true)
@@ -252,8 +259,8 @@ fn switches(out: &mut Status, key: &[u8], line: &mut Line<'_>) -> Result<bool, P
         b"NoNewPrivs" => out.no_new_privs = Some(flag(line)?),
         b"Seccomp" => out.seccomp = Some(line.dec("a seccomp mode")?),
         b"Seccomp_filters" => out.seccomp_filters = Some(line.dec("a number of filters")?),
-        b"Speculation_Store_Bypass" => out.store_bypass = Some(line.rest().to_vec()),
-        b"SpeculationIndirectBranch" => out.indirect_branch = Some(line.rest().to_vec()),
+        b"Speculation_Store_Bypass" => out.store_bypass = Some(line.take_rest().to_vec()),
+        b"SpeculationIndirectBranch" => out.indirect_branch = Some(line.take_rest().to_vec()),
         b"Cpus_allowed" => out.cpus_allowed = Some(cpu_words(line)?),
         _ => return Ok(false),
     }
@@ -265,6 +272,7 @@ fn pid(line: &mut Line<'_>) -> Result<Pid, ParseError> {
 }
 
 fn flag(line: &mut Line<'_>) -> Result<bool, ParseError> {
+    line.blanks();
     if line.skip(b"0") { Ok(false) } else { line.expect(b"1", "0 or 1").map(|()| true) }
 }
 
@@ -292,24 +300,4 @@ fn cpu_words(line: &mut Line<'_>) -> Result<Vec<u32>, ParseError> {
     }
     words.reverse();
     Ok(words)
-}
-
-/// The kernel writes `\n` and `\\` for a line feed and a backslash in a name.
-fn unescape_name(name: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(name.len());
-    let mut bytes = name.iter();
-    while let Some(byte) = bytes.next() {
-        match (byte, bytes.as_slice().first()) {
-            (b'\\', Some(b'n')) => {
-                out.push(b'\n');
-                bytes.next();
-            }
-            (b'\\', Some(b'\\')) => {
-                out.push(b'\\');
-                bytes.next();
-            }
-            _ => out.push(*byte),
-        }
-    }
-    out
 }

@@ -21,6 +21,45 @@ pub(super) fn find_byte(text: &[u8], byte: u8) -> Option<usize> {
     rest.iter().position(|b| *b == byte).map(|at| done + at)
 }
 
+/// Replaces the kernel's octal escapes (`\040`) by the bytes they stand for. Other backslashes stay.
+pub(super) fn unescape_octal(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        match rest {
+            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] => {
+                out.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest = &rest[4..];
+            }
+            _ => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+/// Undoes the escapes of a name in status: `\n` for a line feed, `\\` for a backslash.
+pub(super) fn unescape_name(name: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(name.len());
+    let mut bytes = name.iter();
+    while let Some(byte) = bytes.next() {
+        match (byte, bytes.as_slice().first()) {
+            (b'\\', Some(b'n')) => {
+                out.push(b'\n');
+                bytes.next();
+            }
+            (b'\\', Some(b'\\')) => {
+                out.push(b'\\');
+                bytes.next();
+            }
+            _ => out.push(*byte),
+        }
+    }
+    out
+}
+
 /// The lines of a text without their line feeds. A last line without one counts; an empty rest does not.
 #[derive(Debug, Clone)]
 pub(super) struct Lines<'a> {
@@ -77,6 +116,11 @@ impl<'a> Line<'a> {
     /// What is left.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.rest
+    }
+
+    /// Takes all that is left.
+    pub(super) fn take_rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.rest)
     }
 
     /// Passes spaces and tabs.
@@ -139,6 +183,14 @@ impl<'a> Line<'a> {
     /// Checks that only blanks are left.
     pub(super) fn end(&self) -> Result<()> {
         if self.is_done() { Ok(()) } else { Err(self.error("the end of the line")) }
+    }
+
+    /// A size as the kernel writes it, `12 kB`.
+    pub(super) fn kilobytes(&mut self) -> Result<u64> {
+        const SIZE: &str = "a size in kB";
+        let start = self.clone();
+        let size = self.dec(SIZE)?;
+        if self.skip(b" kB") { Ok(size) } else { Err(start.error(SIZE)) }
     }
 
     /// A decimal number after blanks, without a sign.
