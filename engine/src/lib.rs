@@ -3,7 +3,8 @@
 //! [`dump`] and [`restore`] are the two operations; the command line and the RPC are thin faces of them.
 
 pub mod cancel;
-//pub mod dump;
+pub mod core_x86;
+pub mod dump;
 pub mod error;
 pub mod image;
 pub mod kind;
@@ -11,3 +12,4 @@ pub mod options;
 pub mod proc;
 pub mod remote;
 pub mod sys;
+pub mod vma;

@@ -137,7 +137,15 @@ impl<'a> Files<'a> {
         }
         let id = self.cx.next_id;
         self.cx.next_id += 1;
-        let info = FdInfo { flags: flags as u32, ..FdInfo::default() };
+        let info = FdInfo {
+            pos: 0,
+            flags: flags as u32,
+            mnt_id: -1,
+            ino: None,
+            locks: Vec::new(),
+            body: fdinfo::Body::None,
+            other: Vec::new(),
+        };
         let descriptor = Descriptor { pid, fd: -1, link, stat, info, copy };
         let entry = kind::regfile::dump_path(&descriptor, id, &mut self.cx)?;
         self.entries.push(entry);

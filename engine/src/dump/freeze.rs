@@ -15,6 +15,8 @@ pub struct Thread {
     pub seized: Seized,
     /// Its `status`.
     pub status: Status,
+    /// The signal that stopped its process, where it is stopped.
+    pub stopped_by: Option<u32>,
 }
 
 /// A process of the tree: all its threads are stopped, or it is a zombie.
@@ -86,7 +88,7 @@ struct Freezer {
     /// Tasks that the kernel attached us to at their birth.
     born: HashSet<Pid>,
     /// The stopped threads of each process.
-    threads: HashMap<Pid, Vec<Seized>>,
+    threads: HashMap<Pid, Vec<(Seized, Option<u32>)>>,
     deadline: Instant,
     buffer: Vec<u8>,
 }
@@ -114,13 +116,14 @@ impl Freezer {
             }
         }
         for tid in asked {
-            if self.await_stop(tid)? {
-                self.threads.entry(pid).or_default().push(Seized::adopt(tid)?);
+            if let Some(signal) = self.await_stop(tid)? {
+                let stopped_by = (signal != libc::SIGTRAP).then_some(signal as u32);
+                self.threads.entry(pid).or_default().push((Seized::adopt(tid)?, stopped_by));
             }
         }
         for &tid in &tids {
             let dir = &self.processes[index].dir;
-            for child in gone_is_empty(task::children(dir, tid, &mut self.buffer))? {
+            for child in gone_is_empty(dir.read_with(&format!("task/{tid}/children"), &mut self.buffer, task::parse_children))? {
                 if !self.processes.iter().any(|p| p.pid == child) {
                     self.add(child)?;
                 }
@@ -153,25 +156,26 @@ impl Freezer {
         if matches!(status.state, b'Z' | b'X') {
             return Ok(false);
         }
-        if status.tracer == nix::unistd::gettid().as_raw() {
+        if status.ids.tracer == nix::unistd::gettid() {
             return Ok(true);
         }
-        if status.tracer != 0 {
-            return Err(Error::state(format!("task {tid} of process {pid} is traced by process {}", status.tracer))
+        if status.ids.tracer.as_raw() != 0 {
+            return Err(Error::state(format!("task {tid} of process {pid} is traced by process {}", status.ids.tracer))
                 .with_help("end the debugger or strace that is attached to it"));
         }
         let help = "dumping another process needs CAP_SYS_PTRACE: run as root";
         Err(errno).doing(|| format!("attach to task {tid} of process {pid}")).map_err(|e| e.with_help(help))
     }
 
-    /// Waits until the thread is stopped; false when it ended instead.
-    fn await_stop(&mut self, tid: Pid) -> Result<bool> {
+    /// Waits until the thread is stopped: the stop signal where its process was stopped already, else SIGTRAP; `None`
+    /// when the thread ended instead.
+    fn await_stop(&mut self, tid: Pid) -> Result<Option<i32>> {
         let mut spins = 0u32;
         loop {
             match ptrace::wait(tid, false) {
-                Ok(Some((_, Event::Stopped { event: ptrace::EVENT_STOP, .. }))) => return Ok(true),
+                Ok(Some((_, Event::Stopped { signal, event: ptrace::EVENT_STOP }))) => return Ok(Some(signal)),
                 Ok(Some((_, Event::Stopped { signal, event }))) => self.pass(tid, signal, event)?,
-                Ok(Some((_, _))) | Err(Errno::ECHILD) => return Ok(false),
+                Ok(Some((_, _))) | Err(Errno::ECHILD) => return Ok(None),
                 Err(e) => return Err(e).doing(|| format!("wait for task {tid}")),
                 Ok(None) => {
                     spins += 1;
@@ -220,7 +224,7 @@ impl Freezer {
         for found in std::mem::take(&mut self.processes) {
             let mut seized = self.threads.remove(&found.pid).unwrap_or_default();
             // The leader first, the others by number.
-            seized.sort_by_key(|t| (t.tid() != found.pid, t.tid().as_raw()));
+            seized.sort_by_key(|(t, _)| (t.tid() != found.pid, t.tid().as_raw()));
             let stat = stat::read(&found.dir, &mut self.buffer);
             let stat = match stat {
                 Ok(stat) => stat,
@@ -228,7 +232,7 @@ impl Freezer {
                 Err(e) => return Err(e.into()),
             };
             let status = status::read(&found.dir, &mut self.buffer)?;
-            let threads = seized.into_iter().map(|s| thread(s, &found.dir, &mut self.buffer)).collect::<Result<_>>()?;
+            let threads = seized.into_iter().map(|(s, by)| thread(s, by, &found.dir, &mut self.buffer)).collect::<Result<_>>()?;
             processes.push(Process { pid: found.pid, dir: found.dir, stat, status, threads });
         }
         Ok(processes)
@@ -236,7 +240,7 @@ impl Freezer {
 }
 
 /// Reads a thread's status, and keeps seccomp from acting on the calls that we will have it make.
-fn thread(mut seized: Seized, dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<Thread> {
+fn thread(mut seized: Seized, stopped_by: Option<u32>, dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<Thread> {
     let tid = seized.tid();
     let status = status::read(&dir.thread(tid)?, buffer)?;
     if status.seccomp.unwrap_or(0) != 0 {
@@ -246,7 +250,7 @@ fn thread(mut seized: Seized, dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<Thr
             .map_err(|e| e.with_help("this needs CAP_SYS_ADMIN and an engine that is under no seccomp filter itself"))?;
     }
     seized.abort_rseq()?;
-    Ok(Thread { seized, status })
+    Ok(Thread { seized, status, stopped_by })
 }
 
 /// A process that is gone has no threads and no children.

@@ -98,11 +98,11 @@ pub fn ask(process: &mut Process, timers: &[Timer], room: &Room<'_>) -> Result<(
     let mut statuses = Vec::new();
     for thread in process.threads.drain(..) {
         threads.push(thread.seized);
-        statuses.push(thread.status);
+        statuses.push((thread.status, thread.stopped_by));
     }
     let result = ask_threads(&mut threads, timers, room);
     let back = threads.into_iter().zip(statuses);
-    process.threads.extend(back.map(|(seized, status)| super::freeze::Thread { seized, status }));
+    process.threads.extend(back.map(|(seized, (status, stopped_by))| super::freeze::Thread { seized, status, stopped_by }));
     result.map_err(|e| {
         tracing::debug!("batch in process {pid} failed: {e}");
         e

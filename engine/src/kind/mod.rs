@@ -13,6 +13,7 @@ pub mod regfile;
 
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FileEntry, FownEntry};
+use crate::options::InheritKey;
 use crate::proc::fdinfo::FdInfo;
 use crate::sys::{self, Errno, Pid};
 use nix::sys::stat::{FileStat, SFlag};
@@ -136,10 +137,10 @@ pub struct RestoreContext<'a> {
 }
 
 impl RestoreContext<'_> {
-    /// The descriptor that the caller gave for the object `key` (`--inherit-fd`), copied.
-    pub fn inherited(&self, key: &str) -> Result<Option<OwnedFd>> {
-        let Some(given) = self.options.inherit_fds.iter().find(|i| i.key.to_string() == key) else { return Ok(None) };
-        sys::file::duplicate(given.fd.into()).doing(|| format!("take the inherited descriptor for {key}")).map(Some)
+    /// The descriptor that the caller gave for an object (`--inherit-fd`), copied.
+    pub fn inherited(&self, is_it: impl Fn(&InheritKey) -> bool) -> Result<Option<OwnedFd>> {
+        let Some(given) = self.options.inherit_fds.iter().find(|i| is_it(&i.key)) else { return Ok(None) };
+        sys::file::duplicate(given.fd.get()).doing(|| format!("take the inherited descriptor {given}")).map(Some)
     }
 }
 

@@ -4,6 +4,7 @@
 use super::{Descriptor, DumpContext, Kind, RestoreContext, eventfd::missing, set_owner};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FileEntry, PipeDataEntry, PipeEntry};
+use crate::options::InheritKey;
 use crate::sys::{self, Errno};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::SFlag;
@@ -57,7 +58,7 @@ impl Kind for Pipe {
 
     fn restore(&self, entry: &FileEntry, cx: &mut RestoreContext<'_>) -> Result<OwnedFd> {
         let Some(pipe) = &entry.pipe else { return Err(missing(entry, "pipe")) };
-        if let Some(fd) = cx.inherited(&format!("pipe:[{}]", pipe.pipe_id))? {
+        if let Some(fd) = cx.inherited(|key| *key == InheritKey::Pipe { inode: u64::from(pipe.pipe_id) })? {
             return Ok(fd);
         }
         let end = cx.pipes.end(pipe.pipe_id, pipe.flags)?;

@@ -52,7 +52,7 @@ impl Seized {
     /// … by stop signals").
     fn mend_interruption(&mut self) {
         const EINTR: i64 = -4;
-        const MENDED: [i64; 9] = [
+        const MENDED: [i64; 8] = [
             libc::SYS_epoll_wait,
             libc::SYS_epoll_pwait,
             libc::SYS_epoll_pwait2,
@@ -60,7 +60,6 @@ impl Seized {
             libc::SYS_semop,
             libc::SYS_semtimedop,
             libc::SYS_io_getevents,
-            libc::SYS_io_pgetevents,
             libc::SYS_futex_waitv,
         ];
         if self.regs.result() == EINTR && self.regs.syscall().is_some_and(|nr| MENDED.contains(&nr)) {
