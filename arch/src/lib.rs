@@ -1,2 +1,4 @@
 //! stub
 #![no_std]
+
+pub mod cpu;

@@ -1,3 +1,7 @@
 //! The Stasis engine.
 
+pub mod check;
+pub mod cli;
+pub mod log;
 pub mod options;
+pub mod sys;

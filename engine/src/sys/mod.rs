@@ -1,0 +1,3 @@
+//! Every unsafe line of the engine.
+
+pub mod probe;
