@@ -5,6 +5,7 @@
 #![no_std]
 
 pub mod code;
+pub mod cpu;
 pub mod x86_64;
 
 #[cfg(target_arch = "x86_64")]

@@ -3,11 +3,14 @@
 //! [`dump`] and [`restore`] are the two operations; the command line and the RPC are thin faces of them.
 
 pub mod cancel;
+pub mod check;
+pub mod cli;
 pub mod core_x86;
 pub mod dump;
 pub mod error;
 pub mod image;
 pub mod kind;
+pub mod log;
 pub mod options;
 pub mod proc;
 pub mod remote;

@@ -7,6 +7,7 @@ pub mod kcmp;
 pub mod mem;
 pub mod pagemap;
 pub mod pidfd;
+pub mod probe;
 pub mod ptrace;
 pub mod task;
 
