@@ -298,7 +298,7 @@ impl Summary {
 
     fn fmt_tasks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let threads: usize = self.tasks.iter().map(|t| t.threads).sum();
-        writeln!(f, "\ntasks: {} with {threads} threads", self.tasks.len())?;
+        writeln!(f, "\ntasks: {}, threads: {threads}", self.tasks.len())?;
         let columns = ["pid", "ppid", "pgid", "sid", "threads", "state", "areas", "mapped", "saved"];
         let [pid, ppid, pgid, sid, count, state, areas, mapped, saved] = columns;
         writeln!(
