@@ -119,7 +119,7 @@ impl Logger {
             // Writing to a string cannot fail.
             let _ = write!(line, "({:02}.{:06}) ", since.as_secs(), since.subsec_micros());
         }
-        let module = metadata.target().trim_start_matches("stasis::");
+        let module = fields.module.as_deref().unwrap_or(metadata.target().trim_start_matches("stasis::"));
         let _ = match *metadata.level() {
             Level::ERROR => write!(line, "Error ({module}): "),
             Level::WARN => write!(line, "Warn  ({module}): "),
@@ -163,10 +163,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Logger {
     }
 }
 
-/// An event's message, its other fields as ` name=value`, and its task.
+/// An event's message, its other fields as ` name=value`, its task, and the module that speaks if that is not the one
+/// where the event is.
 #[derive(Default)]
 struct Fields {
     message: String,
+    module: Option<String>,
     others: String,
     task: Option<u64>,
 }
@@ -197,6 +199,10 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "module" {
+            self.module = Some(value.to_owned());
+            return;
+        }
         self.add(field, format_args!("{value}"));
     }
 
@@ -266,6 +272,12 @@ mod tests {
         assert_eq!((main.lines().count(), own.as_str()), (2, ""));
         let (main, own) = logged(3, true, || tracing::info!(pid = %nix::unistd::Pid::from_raw(42), "by text"));
         assert!(main.is_empty() && own.contains("by text"));
+    }
+
+    #[test]
+    fn an_event_may_name_its_module() {
+        let say = || tracing::error!(module = "check", "gone");
+        assert_eq!(logged(2, false, say).0, "Error (check): gone\n");
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::CliError;
 use super::parse::Parsed;
 use super::progress::TerminalProgress;
 use crate::options::{
-    AfterDump, CommonOptions, CpuCap, DEFAULT_GHOST_LIMIT, DEFAULT_TIMEOUT, DumpOptions, FdNumber, LogOptions,
-    ProgressSink, RestoreOptions, Verbosity,
+    AfterDump, CommonOptions, DEFAULT_GHOST_LIMIT, DEFAULT_TIMEOUT, DumpOptions, FdNumber, LogOptions, ProgressSink,
+    RestoreOptions, Verbosity,
 };
 
 /// What all commands share.
@@ -37,7 +37,7 @@ pub fn common(parsed: &Parsed) -> Result<CommonOptions, CliError> {
         file_locks: parsed.flag("file-locks"),
         evasive_devices: parsed.flag("evasive-devices"),
         external: parsed.values("external")?,
-        cpu_cap: parsed.value::<CpuCap>("cpu-cap")?.unwrap_or_default(),
+        cpu_cap: parsed.value("cpu-cap")?,
         network_lock: parsed.value("network-lock")?.unwrap_or_default(),
         tcp_established: parsed.flag("tcp-established"),
         tcp_close: parsed.flag("tcp-close"),

@@ -126,7 +126,7 @@ fn report(error: &CliError, destination: log::Destination) {
     let help = error.help.as_deref().map(|h| format!("\n  help: {h}")).unwrap_or_default();
     let line = format!("Error ({}): {}{help}\n", error.module, error.text);
     if destination == log::Destination::File {
-        tracing::error!(target: "cli", "{}{help}", error.text);
+        tracing::error!(module = error.module, "{}{help}", error.text);
     }
     // Nothing is left to be done when even standard error is gone.
     let _ = std::io::stderr().write_all(line.as_bytes());

@@ -260,7 +260,7 @@ pub const OPTIONS: &[Opt] = &[
     flag("extra", "also probe for what only some trees need").on(CHECK),
     flag("experimental", "also probe for what nothing depends on yet").on(CHECK),
     flag("all", "probe for everything").on(CHECK),
-    flag("json", "print JSON").on(&[Verb::Check, Verb::Show, Verb::Cpuinfo]),
+    flag("json", "print JSON").on(&[Verb::Check, Verb::Show]),
     value("config", "FILE", "read defaults from FILE too"),
     flag("no-default-config", "do not read /etc/criu/default.conf and ~/.criu/default.conf"),
     flag("help", "print this").short('h'),
