@@ -316,6 +316,57 @@ fn check_without_privileges_says_what_is_missing() {
     assert!(result.out.lines().last().is_some_and(|l| l.contains("cap_checkpoint_restore")), "{}", result.out);
 }
 
+/// Images made by CRIU.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/criu-4.2").join(name)
+}
+
+#[test]
+fn images_are_shown_and_made_again() {
+    let place = Place::new();
+    let image = fixture("single/pstree.img");
+    let shown = Result::of(place.command("show").arg(&image)).fine().out;
+    let json: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!(json["magic"], "PSTREE");
+    let text = place.write("pstree.json", &shown);
+    let made = place.path("images/pstree.img");
+    Result::of(place.command("encode").args([&text, &made])).fine();
+    assert_eq!(fs::read(&made).expect("an image"), fs::read(&image).expect("an image"));
+
+    let page = Result::of(place.command("show").arg(fixture("tree"))).fine().out;
+    assert!(page.lines().count() > 5, "{page}");
+    let json = Result::of(place.command("show --json").arg(fixture("tree"))).fine().out;
+    assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok_and(|j| j.is_object()), "{json}");
+
+    Result::of(place.command("show").arg(&text)).refused("pstree.json");
+    place.run("show /nonexistent").refused("/nonexistent");
+    place.run("encode /nonexistent out.img").refused("/nonexistent");
+}
+
+#[test]
+fn the_cpu_is_written_and_compared() {
+    let place = Place::new();
+    place.run("cpuinfo check").refused("cpuinfo.img");
+    place.run("cpuinfo dump").fine();
+    for caps in ["", "--cpu-cap", "--cpu-cap=all", "--cpu-cap=cpu,^fpu", "--cpu-cap=none"] {
+        place.run(&format!("cpuinfo check {caps}")).fine();
+    }
+    let image = place.path("images/cpuinfo.img");
+    let shown = Result::of(place.command("show").arg(&image)).fine().out;
+    let mut json: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    // Only x86 has words with names; the other CPUs' are tested beside the code.
+    let Some(cpu) = json["entries"][0]["x86_entry"][0].as_object_mut() else { return };
+    cpu["capability"].as_array_mut().expect("words")[23] = serde_json::json!(1 << 21);
+    cpu.insert("xfeatures_mask".into(), serde_json::json!(7u64 | 1 << 19));
+    let text = place.write("cpu.json", &json.to_string());
+    Result::of(place.command("encode").args([&text, &image])).fine();
+    let result = place.run("cpuinfo check");
+    result.refused("`apx_f`");
+    result.refused("extended state 19 (apx) is missing here");
+    place.run("cpuinfo check --cpu-cap=ins").refused("`apx_f`");
+    place.run("cpuinfo check --cpu-cap=none").fine();
+}
+
 #[test]
 fn descriptors_are_closed_when_asked() {
     let place = Place::new();

@@ -10,6 +10,7 @@ use stasis_arch::cpu::{CpuFeatures, X86Features, features};
 
 use crate::options::CpuCap;
 
+pub mod image;
 mod names;
 
 /// The layout of [`X86Info::words`] that we write. CRIU counts its own up from 1; ours begin here, so that nobody takes

@@ -89,7 +89,7 @@ fn show(parsed: &Parsed) -> Result<u8, CliError> {
 
 fn encode(parsed: &Parsed) -> Result<u8, CliError> {
     match parsed.words.as_slice() {
-        [json, image] => connect::encode(Path::new(json), Path::new(image))?,
+        [json, image] => connect::encode(Path::new(json), Path::new(image), parsed.flag("reseal"))?,
         _ => return Err(CliError::usage("`encode` needs the JSON file and the image to be made of it")),
     }
     Ok(0)

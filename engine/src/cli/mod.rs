@@ -46,6 +46,11 @@ impl CliError {
         CliError { module, text: causes.collect::<Vec<_>>().join(": "), help: None }
     }
 
+    /// An error of `module` in our own words.
+    pub(crate) fn of_text(module: &'static str, text: String) -> Self {
+        CliError { module, text, help: None }
+    }
+
     /// The same with what the user can do.
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());

@@ -261,6 +261,7 @@ pub const OPTIONS: &[Opt] = &[
     flag("experimental", "also probe for what nothing depends on yet").on(CHECK),
     flag("all", "probe for everything").on(CHECK),
     flag("json", "print JSON").on(&[Verb::Check, Verb::Show]),
+    flag("reseal", "renew the manifest beside the image").on(&[Verb::Encode]),
     value("config", "FILE", "read defaults from FILE too"),
     flag("no-default-config", "do not read /etc/criu/default.conf and ~/.criu/default.conf"),
     flag("help", "print this").short('h'),
