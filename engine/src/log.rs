@@ -4,6 +4,7 @@
 //! task; with `--log-pid` its lines go to a file of the task's own.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -77,13 +78,15 @@ impl Sink {
         match self {
             Sink::Stderr => io::stderr().write_all(line.as_bytes()),
             Sink::File { path, tasks: Some(tasks), .. } if task.is_some() => {
-                let task = task.unwrap_or_default();
-                if !tasks.contains_key(&task) {
-                    let mut name = path.clone().into_os_string();
-                    name.push(format!(".{task}"));
-                    tasks.insert(task, create(Path::new(&name))?);
-                }
-                tasks.get_mut(&task).map_or(Ok(()), |file| file.write_all(line.as_bytes()))
+                let file = match tasks.entry(task.unwrap_or_default()) {
+                    Entry::Occupied(open) => open.into_mut(),
+                    Entry::Vacant(absent) => {
+                        let mut name = path.clone().into_os_string();
+                        name.push(format!(".{}", absent.key()));
+                        absent.insert(create(Path::new(&name))?)
+                    }
+                };
+                file.write_all(line.as_bytes())
             }
             Sink::File { main, .. } => main.write_all(line.as_bytes()),
         }

@@ -191,6 +191,7 @@ fn what_is_not_built_yet_says_so() {
             result.refused(option.split('=').next().expect("a name"));
         }
     }
+    place.run("check --tree 1").refused("`check --tree` is known but not built yet");
     for command in ["pre-dump -t 1", "page-server", "lazy-pages", "dedup", "service", "swrk 3"] {
         let name = command.split(' ').next().expect("a name");
         place.run(command).refused(&format!("`{name}` is known but not built yet"));

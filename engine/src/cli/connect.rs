@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use nix::unistd::Pid;
+
 use super::CliError;
 use crate::check::cpu;
 use crate::image::{self, ImageError};
@@ -16,6 +18,11 @@ pub fn dump(_options: &DumpOptions) -> Result<(), CliError> {
 /// Restores a tree; the result is the exit status of the command.
 pub fn restore(_options: &RestoreOptions) -> Result<u8, CliError> {
     Err(CliError::not_built("restore"))
+}
+
+/// Says of each object of a tree whether it could be dumped.
+pub fn check_tree(_root: Pid) -> Result<(), CliError> {
+    Err(CliError::not_built("check --tree"))
 }
 
 impl From<ImageError> for CliError {

@@ -1,5 +1,6 @@
 //! The command line: from arguments to options, from results to messages and an exit status. Holds no logic of its own.
 
+mod argv;
 mod commands;
 mod config;
 mod connect;
@@ -102,12 +103,15 @@ fn run(program: &'static str, arguments: &[OsString], destination: &mut log::Des
     if !verb.built {
         return Err(CliError::not_built(verb.name));
     }
-    let notes = parsed.refuse_unbuilt()?;
+    let mut notes = parsed.refuse_unbuilt()?;
     if verb.verb != table::Verb::Restore && !parsed.trailing.is_empty() {
         return Err(CliError::usage(format!("`{}` takes nothing after `--`", verb.name)));
     }
     let common = convert::common(&parsed)?;
     convert::close_descriptors(&common)?;
+    if common.log.per_task && common.log.file.is_none() {
+        notes.push("--log-pid has no effect: there is no --log-file".to_owned());
+    }
     *destination = log::init(&common.log, common.work_dir()).map_err(|e| CliError::of("log", &e))?;
     for note in notes {
         tracing::info!(target: "cli", "{note}");

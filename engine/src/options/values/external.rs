@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{FdNumber, OptionError, decimal, path_of, path_text};
+use super::{FdNumber, OptionError, decimal};
 
 /// An object that the images only name, because the caller supplies it again at restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,7 +215,7 @@ fn parse_inherit(text: &str) -> Option<InheritFd> {
     } else if key.is_empty() {
         return None;
     } else {
-        InheritKey::Path(path_of(key.strip_prefix('/').unwrap_or(key)))
+        InheritKey::Path(PathBuf::from(key.strip_prefix('/').unwrap_or(key)))
     };
     Some(InheritFd { fd: fd.parse().ok()?, key })
 }
@@ -229,7 +229,7 @@ impl fmt::Display for InheritFd {
             InheritKey::Tty { rdev, dev } => write!(f, "tty[{rdev:x}:{dev:x}]"),
             InheritKey::File { mnt_id, inode } => write!(f, "file[{mnt_id:x}:{inode:x}]"),
             InheritKey::Memfd { name } => write!(f, "/memfd:{name}"),
-            InheritKey::Path(path) => f.write_str(&path_text(path)),
+            InheritKey::Path(path) => path.display().fmt(f),
         }
     }
 }
