@@ -17,6 +17,7 @@ use crate::options::OptionError;
 pub struct Parsed {
     matches: ArgMatches,
     typed: BTreeSet<&'static str>,
+    notes: Vec<String>,
     /// The first word.
     pub verb: Option<&'static VerbSpec>,
     /// The words after the first.
@@ -31,19 +32,23 @@ pub fn parse(program: &str, arguments: &[OsString]) -> Result<Parsed, CliError> 
     let line = matches(program, &arguments)?;
     let typed: BTreeSet<_> = OPTIONS.iter().map(|o| o.long).filter(|long| given(&line, long)).collect();
     let (home, environment) = (std::env::var_os("HOME"), std::env::var_os("CRIU_CONFIG_FILE"));
-    let configured = config::arguments(&config::Sources {
+    let configured = config::read_all(&config::Sources {
         skip_defaults: line.get_flag("no-default-config"),
         home: home.as_deref(),
         named: line.get_one::<OsString>("config").map(Path::new),
         environment: environment.as_deref(),
     })?;
-    let both: Vec<_> = configured.into_iter().chain(arguments).collect();
-    let matches = matches(program, &both)?;
+    let matches = if configured.arguments.is_empty() {
+        line
+    } else {
+        let both: Vec<_> = configured.arguments.into_iter().chain(arguments).collect();
+        matches(program, &both)?
+    };
     let mut words = matches.get_many::<OsString>("words").into_iter().flatten().cloned();
     let verb = words.next().map(|word| find_verb(&word)).transpose()?;
     let words = words.collect();
     let trailing = matches.get_many::<OsString>("trailing").into_iter().flatten().cloned().collect();
-    Ok(Parsed { matches, typed, verb, words, trailing })
+    Ok(Parsed { matches, typed, notes: configured.notes, verb, words, trailing })
 }
 
 impl Parsed {
@@ -100,7 +105,7 @@ impl Parsed {
 
     /// Refuses each option that is not built yet, and returns what is to be said about the others that do nothing.
     pub fn refuse_unbuilt(&self) -> Result<Vec<String>, CliError> {
-        let mut notes = Vec::new();
+        let mut notes = self.notes.clone();
         for option in OPTIONS.iter().filter(|o| self.used(o)) {
             let origin = if self.typed.contains(option.long) { "" } else { " (from a configuration file)" };
             match option.state {

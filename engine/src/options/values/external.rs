@@ -280,6 +280,18 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics_and_what_is_read_is_written(text in r"(file|mnt|dev|net|tty|fd)?\[[0-9a-f/:\]]{0,8}\]?:?.{0,6}") {
+            if let Ok(external) = text.parse::<External>() {
+                assert_eq!(external.to_string().parse(), Ok(external));
+            }
+            if let Ok(inherit) = text.parse::<InheritFd>() {
+                assert_eq!(inherit.to_string().parse(), Ok(inherit));
+            }
+        }
+    }
+
     #[test]
     fn inherited_descriptors() {
         let fd = |n: &str| n.parse::<FdNumber>().expect("a number");
