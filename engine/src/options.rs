@@ -253,8 +253,8 @@ mod tests {
     fn work_directory_is_the_images_directory_unless_given() {
         let mut common = CommonOptions { images_dir: "/img".into(), ..CommonOptions::default() };
         assert_eq!(common.in_work_dir(Path::new("a.log")), Path::new("/img/a.log"));
-        common.work_dir = Some("/work-dir".into());
-        assert_eq!(common.in_work_dir(Path::new("a.log")), Path::new("/work-dir/a.log"));
+        common.work_dir = Some("/logs".into());
+        assert_eq!(common.in_work_dir(Path::new("a.log")), Path::new("/logs/a.log"));
         assert_eq!(common.in_work_dir(Path::new("/var/a.log")), Path::new("/var/a.log"));
     }
 
