@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use prost::Message as _;
-use protox::prost_reflect::prost_types::field_descriptor_proto::Type;
+use protox::prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
 use protox::prost_reflect::prost_types::{DescriptorProto, FileDescriptorSet};
 
 /// Strings that come from users or file systems and need not be UTF-8. Their wire format is that of `bytes`,
@@ -45,6 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         file.source_code_info = None;
     }
     fs::write(out.join("descriptors.bin"), bare.encode_to_vec())?;
+    fs::write(out.join("shapes.rs"), shapes(&set)?)?;
 
     for name in NOT_UTF8 {
         as_bytes(&mut set, name)?;
@@ -53,6 +54,34 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.enable_type_names();
     config.compile_fds(set)?;
     Ok(())
+}
+
+/// A table of all messages in ascending order of names: their required fields and the messages inside them, for
+/// prost decodes a message without its required fields as if they were 0.
+fn shapes(set: &FileDescriptorSet) -> Result<String, String> {
+    let mut messages: Vec<&DescriptorProto> = set.file.iter().flat_map(|f| &f.message_type).collect();
+    messages.sort_by(|a, b| a.name().cmp(b.name()));
+    let mut table = String::from("static SHAPES: &[Shape] = &[\n");
+    for message in &messages {
+        let (mut mask, mut names, mut nested) = (0u64, String::new(), String::new());
+        for field in &message.field {
+            let number = field.number();
+            if field.label() == Label::Required {
+                let bit = u32::try_from(number).ok().and_then(|n| 1u64.checked_shl(n));
+                mask |= bit.ok_or_else(|| format!("{}: a required field above 63", message.name()))?;
+                names += &format!("({number}, {:?}), ", field.name());
+            }
+            let inner = field.type_name().rsplit('.').next().unwrap_or_default();
+            if field.r#type() == Type::Message {
+                let index = messages.binary_search_by(|m| m.name().cmp(inner));
+                nested += &format!("({number}, {}), ", index.map_err(|_| format!("no message {inner}"))?);
+            }
+        }
+        let name = message.name();
+        table +=
+            &format!("    Shape {{ name: {name:?}, required: {mask:#x}, names: &[{names}], nested: &[{nested}] }},\n");
+    }
+    Ok(table + "];\n")
 }
 
 /// Turns the string field `name` (`message.field`) into bytes.

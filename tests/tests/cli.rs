@@ -135,6 +135,7 @@ fn a_link_named_criu_behaves_the_same() {
     assert!(Result::of(Command::new(&link).arg("--help")).fine().out.starts_with("criu COMMAND"));
 }
 
+/// No task has the pid 4000000 here, so that a line that is accepted by mistake dumps nobody.
 #[test]
 fn wrong_usage_exits_1() {
     let place = Place::new();
@@ -145,18 +146,18 @@ fn wrong_usage_exits_1() {
         ("dump -t 0", "a positive number"),
         ("dump -t -5", "`-5` is no value of --tree"),
         ("dump -t 99999999999", "is no value of --tree"),
-        ("dump -t 1 2", "unexpected `2`"),
-        ("dump -t 1 --nonsense", "--nonsense"),
+        ("dump -t 4000000 2", "unexpected `2`"),
+        ("dump -t 4000000 --nonsense", "--nonsense"),
         ("dump -t", "--tree"),
-        ("dump -t 1 --ghost-limit 3X", "`3X` is no value of --ghost-limit"),
-        ("dump -t 1 --external nothing[1]", "--external"),
-        ("dump -t 1 --file-locks=yes", "--file-locks"),
-        ("dump -t 1 --timeout 0", "--timeout"),
-        ("dump -t 1 --timeout 5s", "`5s` is no value of --timeout"),
-        ("dump -t 1 --network-lock firewalld", "--network-lock"),
-        ("dump -t 1 --manage-cgroups=some", "--manage-cgroups"),
-        ("dump -t 1 --verbosity=loud", "`loud` is no verbosity"),
-        ("dump -t 1 --cpu-cap=mmu", "--cpu-cap"),
+        ("dump -t 4000000 --ghost-limit 3X", "`3X` is no value of --ghost-limit"),
+        ("dump -t 4000000 --external nothing[1]", "--external"),
+        ("dump -t 4000000 --file-locks=yes", "--file-locks"),
+        ("dump -t 4000000 --timeout 0", "--timeout"),
+        ("dump -t 4000000 --timeout 5s", "`5s` is no value of --timeout"),
+        ("dump -t 4000000 --network-lock firewalld", "--network-lock"),
+        ("dump -t 4000000 --manage-cgroups=some", "--manage-cgroups"),
+        ("dump -t 4000000 --verbosity=loud", "`loud` is no verbosity"),
+        ("dump -t 4000000 --cpu-cap=mmu", "--cpu-cap"),
         ("restore --inherit-fd 3:pipe:[1]", "--inherit-fd"),
         ("restore --restore-sibling", "--restore-detached"),
         ("restore --exec-cmd", "needs a command"),
@@ -184,15 +185,15 @@ fn what_is_not_built_yet_says_so() {
         --manage-cgroups --manage-cgroups=full --external=mnt[/a]:b --external=unix[3]";
     let restore = "--join-ns=net:3 --lsm-profile=apparmor:a --lsm-mount-context=a --mntns-compat-mode --empty-ns=net \
         --inherit-fd=fd[3]:socket:[5] --lazy-pages";
-    for (command, options) in [("dump -t 1", dump), ("restore", restore)] {
+    for (command, options) in [("dump -t 4000000", dump), ("restore", restore)] {
         for option in options.split_whitespace() {
             let result = place.run(&format!("{command} {option}"));
             result.refused("known but not built yet");
             result.refused(option.split('=').next().expect("a name"));
         }
     }
-    place.run("check --tree 1").refused("`check --tree` is known but not built yet");
-    for command in ["pre-dump -t 1", "page-server", "lazy-pages", "dedup", "service", "swrk 3"] {
+    place.run("check --tree 4000000").refused("`check --tree` is known but not built yet");
+    for command in ["pre-dump -t 4000000", "page-server", "lazy-pages", "dedup", "service", "swrk 3"] {
         let name = command.split(' ').next().expect("a name");
         place.run(command).refused(&format!("`{name}` is known but not built yet"));
     }

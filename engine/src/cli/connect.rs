@@ -11,8 +11,17 @@ use crate::image::{self, ImageError};
 use crate::options::{CommonOptions, DumpOptions, RestoreOptions};
 
 /// Dumps a tree.
-pub fn dump(_options: &DumpOptions) -> Result<(), CliError> {
-    Err(CliError::not_built("dump"))
+pub fn dump(options: &DumpOptions) -> Result<(), CliError> {
+    crate::dump::run(options).map(drop).map_err(|e| failed("dump", &e))
+}
+
+/// An error of the library with its advice.
+fn failed(module: &'static str, error: &crate::error::Error) -> CliError {
+    let failed = CliError::of(module, error);
+    match error.help() {
+        Some(help) => failed.with_help(help),
+        None => failed,
+    }
 }
 
 /// Restores a tree; the result is the exit status of the command.

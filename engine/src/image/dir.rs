@@ -130,9 +130,9 @@ impl ImageDir {
     }
 
     /// The one entry of a file; `None` if the image has no such file.
-    pub fn read_optional<M: Message + Default>(&self, name: Name<M>) -> Result<Option<M>> {
+    pub fn read_optional<M: Message + prost::Name + Default>(&self, name: Name<M>) -> Result<Option<M>> {
         let Some(mut reader) = self.reader(name)? else { return Ok(None) };
-        let Some(entry) = reader.next()? else { return Err(reader.invalid("an entry is missing")) };
+        let Some(entry) = reader.entry()? else { return Err(reader.invalid("an entry is missing")) };
         if reader.left() > 0 {
             return Err(reader.invalid("one entry is all that may be here"));
         }
@@ -140,24 +140,24 @@ impl ImageDir {
     }
 
     /// The one entry of a file that must be there.
-    pub fn read_one<M: Message + Default>(&self, name: Name<M>) -> Result<M> {
+    pub fn read_one<M: Message + prost::Name + Default>(&self, name: Name<M>) -> Result<M> {
         self.read_optional(name)?.ok_or_else(|| ImageError::Missing { file: self.file(&name.to_string()) })
     }
 
     /// All entries of a file without payloads; none if the image has no such file.
-    pub fn read_all<M: Message + Default>(&self, name: Name<M>) -> Result<Vec<M>> {
+    pub fn read_all<M: Message + prost::Name + Default>(&self, name: Name<M>) -> Result<Vec<M>> {
         Ok(self.read_all_with(name, |_| 0)?.into_iter().map(|(entry, _)| entry).collect())
     }
 
     /// All entries of a file, each with the payload of as many bytes as `len` says.
-    pub fn read_all_with<M: Message + Default>(
+    pub fn read_all_with<M: Message + prost::Name + Default>(
         &self,
         name: Name<M>,
         len: impl Fn(&M) -> u64,
     ) -> Result<Vec<(M, Vec<u8>)>> {
         let mut entries = Vec::new();
         let Some(mut reader) = self.reader(name)? else { return Ok(entries) };
-        while let Some(entry) = reader.next()? {
+        while let Some(entry) = reader.entry()? {
             let payload = reader.payload(len(&entry))?;
             entries.push((entry, payload));
         }

@@ -26,11 +26,11 @@ pub enum ImageError {
         file: PathBuf,
     },
     /// The first words are not those of the expected kind, or of any.
-    #[error("{} is not a {expected} file: its magic is {found:#010x}", file.display())]
+    #[error("{} is not {expected}: its magic is {found:#010x}", file.display())]
     Magic {
         /// The file.
         file: PathBuf,
-        /// What it should have been.
+        /// What it should have been: the name of a kind, or "an image".
         expected: &'static str,
         /// The word that differs, in little endian order.
         found: u32,

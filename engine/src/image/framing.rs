@@ -4,10 +4,11 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use prost::Message;
+use prost::{Message, Name as ProstName};
 
 use super::error::{ImageError, Result};
 use super::kinds::{self, COMMON_MAGIC, Head, Kind, SERVICE_MAGIC};
+use super::required;
 
 /// The longest entry that is read, in bytes: no address space has enough areas to come near.
 pub const MAX_ENTRY: u64 = 512 << 20;
@@ -106,7 +107,7 @@ impl<R: Read> Reader<R> {
             buffer: Vec::new(),
         };
         let first = reader.word("the magic")?;
-        let magic = |found| ImageError::Magic { file: file.to_path_buf(), expected: "known image", found };
+        let magic = |found| ImageError::Magic { file: file.to_path_buf(), expected: "an image", found };
         for order in [Order::Little, Order::Big] {
             reader.order = order;
             let word = order.u32(first.to_le_bytes());
@@ -173,7 +174,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The next entry as the message `M`; `None` at the end of the file.
-    pub fn next<M: Message + Default>(&mut self) -> Result<Option<M>> {
+    pub fn entry<M: Message + ProstName + Default>(&mut self) -> Result<Option<M>> {
         let Some(size) = self.frame()? else { return Ok(None) };
         let offset = self.offset;
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -181,9 +182,12 @@ impl<R: Read> Reader<R> {
         let message = M::decode(buffer.as_slice()).map_err(|source| ImageError::Decode {
             file: self.file.clone(),
             offset,
-            message: self.kind.entry.to_owned(),
+            message: M::NAME.to_owned(),
             source,
         })?;
+        if let Some(missing) = required::missing(M::NAME, &buffer) {
+            return Err(ImageError::invalid(&self.file, offset, missing));
+        }
         self.buffer = buffer;
         Ok(Some(message))
     }
@@ -286,7 +290,7 @@ mod tests {
     fn read(bytes: &[u8], kind: &'static Kind) -> Result<Vec<PstreeEntry>> {
         let mut reader = Reader::new(bytes, Path::new("pstree.img"), bytes.len() as u64, kind)?;
         let mut entries = Vec::new();
-        while let Some(entry) = reader.next()? {
+        while let Some(entry) = reader.entry()? {
             entries.push(entry);
         }
         Ok(entries)
@@ -318,7 +322,7 @@ mod tests {
     #[test]
     fn wrong_magics_are_named() {
         let error = read(&pstree(Order::Little), INVENTORY.kind()).unwrap_err();
-        assert_eq!(error.to_string(), "pstree.img is not a INVENTORY file: its magic is 0x50273030");
+        assert_eq!(error.to_string(), "pstree.img is not INVENTORY: its magic is 0x50273030");
         let mut bytes = pstree(Order::Little);
         bytes[0] ^= 1;
         assert!(matches!(read(&bytes, PSTREE.kind()), Err(ImageError::Magic { found: 0x5456_4318, .. })));
@@ -344,7 +348,7 @@ mod tests {
         assert!(push_entry(&mut bytes, &PipeDataEntry { pipe_id: 1, bytes: 6, size: None }, Order::Little));
         bytes.extend(b"stasi");
         let mut reader = Reader::detect(bytes.as_slice(), Path::new("p"), bytes.len() as u64).unwrap();
-        let entry: PipeDataEntry = reader.next().unwrap().unwrap();
+        let entry: PipeDataEntry = reader.entry().unwrap().unwrap();
         assert!(matches!(reader.payload(entry.bytes.into()), Err(ImageError::Truncated { need: 6, left: 5, .. })));
         let mut copied = Vec::new();
         reader.copy_payload(5, &mut copied).unwrap().unwrap();

@@ -57,7 +57,7 @@ impl Manifest {
         let Some((input, size)) = dir.open_any(NAME)? else { return Ok(None) };
         let file = dir.file(NAME);
         let mut reader = Reader::new(std::io::BufReader::new(input), &file, size, STASIS_MANIFEST.kind())?;
-        let entry: Option<StasisManifestEntry> = reader.next()?;
+        let entry: Option<StasisManifestEntry> = reader.entry()?;
         let entry = entry.filter(|_| reader.left() == 0).ok_or_else(|| reader.invalid("not exactly one entry"))?;
         if entry.version != VERSION {
             return Err(ImageError::Version { file, found: entry.version, supported: VERSION });

@@ -17,6 +17,7 @@ pub mod out;
 pub mod pagemap;
 mod payload;
 mod reflect;
+mod required;
 pub mod show;
 pub mod summary;
 #[cfg(test)]

@@ -74,10 +74,10 @@ impl PageMap {
 
     /// Reads a page map without its pages file.
     pub fn parse<R: std::io::Read>(reader: &mut Reader<R>, page_size: u64) -> Result<Self> {
-        let Some(head) = reader.next::<PagemapHead>()? else { return Err(reader.invalid("the head is missing")) };
+        let Some(head) = reader.entry::<PagemapHead>()? else { return Err(reader.invalid("the head is missing")) };
         let mut map = Self { pages_id: head.pages_id, runs: Vec::new(), saved: 0 };
         let mut end = 0;
-        while let Some(entry) = reader.next::<PagemapEntry>()? {
+        while let Some(entry) = reader.entry::<PagemapEntry>()? {
             end = map.add(&entry, end, page_size).map_err(|what| reader.invalid(what))?;
         }
         Ok(map)

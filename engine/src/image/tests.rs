@@ -135,7 +135,7 @@ fn large_files_are_summed_in_parts() {
     let dir = begin(temp.path());
     let mut ghost = dir.writer(GHOST_FILE.of(1u32));
     ghost.entry(&GhostFileEntry { size: Some(20 << 20), ..Default::default() }).unwrap();
-    let line: Vec<u8> = (0..1 << 16).map(|n| (n * 7 >> 3) as u8).collect();
+    let line: Vec<u8> = (0..1 << 16).map(|n| ((n * 7) >> 3) as u8).collect();
     for _ in 0..320 {
         std::io::Write::write_all(&mut ghost, &line).unwrap();
     }

@@ -95,7 +95,7 @@ pub fn read(dir: &Path) -> Result<CpuInfo, ImageError> {
 
 fn parse(input: impl Read, path: &Path, size: u64) -> Result<CpuInfo, ImageError> {
     let mut reader = Reader::new(input, path, size, kinds::CPUINFO.kind())?;
-    let entry: Option<CpuinfoEntry> = reader.next()?;
+    let entry: Option<CpuinfoEntry> = reader.entry()?;
     entry.and_then(|e| from_entry(&e)).ok_or_else(|| reader.invalid("it describes no CPU that is known here"))
 }
 
