@@ -134,26 +134,29 @@ fn dump_killed(tree: &mut Tree, images: &Path, delay: f64, before: &Witness) -> 
     let mut child = tree.spawn_dump(images, &[])?;
     thread::sleep(Duration::from_secs_f64(delay).saturating_sub(since.elapsed()));
     child.kill()?;
-    let run = tree.wait_engine(child, "dump", images, since)?;
+    let run = tree.wait_engine(&child, "dump", images, since)?;
     if run.status.code().is_some_and(|code| code != 0) {
         return Err(Failure::with(format!("the dump failed by itself ({})", run.status), run.lines()));
     }
+    if run.status.success() {
+        tree.gone("after the dump")?;
+        return bring_back(tree, images, before);
+    }
     // A tree that the engine had begun to kill is that of a finished dump: the images must be whole.
-    if run.status.success() || !tree.whole() {
-        tree.kill()?;
-        return bring_back(tree, images, before).map_err(|f| {
-            let what = format!("the tree was killed by a dump that did not come to its end: {}", f.what);
-            Failure { what, ..f }
-        });
+    if !tree.whole() {
+        return bring_back_killed(tree, images, before);
     }
     match tree.compare(before, "after the engine was killed", Tolerance::ScratchArea) {
         // Between the look at the tree and the comparison the kernel may have carried out the engine's last kills.
-        Err(_) if !tree.whole() => {
-            tree.kill()?;
-            bring_back(tree, images, before)
-        }
+        Err(_) if !tree.whole() => bring_back_killed(tree, images, before),
         compared => compared.and_then(|()| tree.no_strays("after the engine was killed")),
     }
+}
+
+fn bring_back_killed(tree: &mut Tree, images: &Path, before: &Witness) -> Step {
+    tree.kill()?;
+    bring_back(tree, images, before)
+        .map_err(|f| Failure { what: format!("the engine was killed while it killed the tree: {}", f.what), ..f })
 }
 
 /// The dump must fail with an error that contains `text`; the tree runs on as it was.

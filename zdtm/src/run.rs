@@ -188,6 +188,8 @@ impl Job {
 /// Runs a job; its directory is gone afterwards. None where the run was cancelled.
 fn run_job(setting: &Setting, job: &Job, pool: &Pool) -> Option<CaseResult> {
     let since = Instant::now();
+    // What an earlier run left says nothing about this one.
+    let _removed = fs::remove_dir_all(setting.failures.join(job.dir_name()));
     let (status, phases) = match list::missing(&job.case) {
         Some(reason) => (Status::Skip { reason }, Vec::new()),
         None => {
@@ -234,9 +236,6 @@ fn failed(failure: Failure) -> Outcome {
 /// Keeps what explains a failure: everything with --keep, else logs and specification.
 fn keep(setting: &Setting, job: &Job, dir: &Path) -> anyhow::Result<PathBuf> {
     let to = setting.failures.join(job.dir_name());
-    if to.exists() {
-        fs::remove_dir_all(&to)?;
-    }
     fs::create_dir_all(&setting.failures)?;
     if setting.keep {
         fs::rename(dir, &to)?;

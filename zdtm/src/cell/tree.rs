@@ -137,7 +137,7 @@ impl Tree {
     pub fn try_dump(&mut self, dir: &Path, extra: &[&str]) -> Step<EngineRun> {
         let since = Instant::now();
         let child = self.spawn_dump(dir, extra)?;
-        self.wait_engine(child, "dump", dir, since)
+        self.wait_engine(&child, "dump", dir, since)
     }
 
     /// Dumps; the tree is gone afterwards unless `extra` says otherwise.
@@ -157,9 +157,9 @@ impl Tree {
         let since = Instant::now();
         let mut command = self.engine("restore", dir)?;
         command.arg("-d").args(&self.spec.restore_options);
-        let child = command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?;
         self.ended = None;
-        self.wait_engine(child, "restore", dir, since)
+        let child = command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?;
+        self.wait_engine(&child, "restore", dir, since)
     }
 
     /// Restores the tree: its root is the init's child again.
@@ -263,9 +263,18 @@ impl Tree {
         self.root
     }
 
-    /// Waits for a run of the engine on `dir`.
-    pub fn wait_engine(&mut self, mut child: Child, verb: &str, dir: &Path, since: Instant) -> Step<EngineRun> {
-        let status = child.wait()?;
+    /// Waits for a run of the engine on `dir`. Whoever else ends meanwhile is collected, as any parent would.
+    pub fn wait_engine(&mut self, child: &Child, verb: &str, dir: &Path, since: Instant) -> Step<EngineRun> {
+        let engine = child.id().cast_signed();
+        let status = loop {
+            match sys::wait_any(true) {
+                Ok(Some((pid, status))) if pid == engine => break status,
+                Ok(Some((pid, status))) => self.note(pid, status),
+                Ok(None) => {}
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Failure::new(format!("failed to wait for the engine: {e}"))),
+            }
+        };
         let seconds = since.elapsed().as_secs_f64();
         let read = |end: &str| fs::read(dir.join(format!("{verb}.{end}"))).unwrap_or_default();
         let text = [read("log"), read("out")].concat();
