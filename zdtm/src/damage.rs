@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// One declared damage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,43 +86,69 @@ pub fn matching(dir: &Path, glob: &str) -> anyhow::Result<Vec<PathBuf>> {
 /// A file that is damaged as long as this lives.
 pub struct Damaged {
     path: PathBuf,
-    content: Vec<u8>,
+    saved: Saved,
     /// What was done, for messages.
     pub what: String,
+}
+
+enum Saved {
+    /// The file itself, moved out of the way with owner, mode and links.
+    Aside(PathBuf),
+    /// What was in it, and its time.
+    Content(Vec<u8>, SystemTime),
 }
 
 impl Damaged {
     /// Damages a file; none where it is too small to be damaged that way.
     pub fn new(verb: Verb, path: &Path) -> anyhow::Result<Option<Damaged>> {
-        let content = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
-        let mut bytes = content.clone();
-        let word = match verb {
-            Verb::Remove => "removed",
-            Verb::Truncate if bytes.is_empty() => return Ok(None),
-            Verb::Truncate => {
-                bytes.truncate(bytes.len() / 2);
-                "truncated to half"
-            }
-            Verb::Flip => {
-                let middle = bytes.len() / 2;
-                let Some(byte) = bytes.get_mut(middle) else { return Ok(None) };
-                *byte ^= 0x10;
-                "with a bit flipped"
-            }
-            Verb::Append => {
-                bytes.push(0x2a);
-                "with a byte appended"
-            }
-        };
-        let done = if matches!(verb, Verb::Remove) { fs::remove_file(path) } else { fs::write(path, bytes) };
-        done.with_context(|| format!("failed to damage {}", path.display()))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Ok(Some(Damaged { path: path.to_owned(), content, what: format!("{name} {word}") }))
+        let because = || format!("failed to damage {}", path.display());
+        if verb == Verb::Remove {
+            // Both directories lie in the run's.
+            let aside = path.ancestors().nth(2).context("the file has no directory")?.join("set-aside");
+            fs::rename(path, &aside).with_context(because)?;
+            let what = format!("{name} removed");
+            return Ok(Some(Damaged { path: path.to_owned(), saved: Saved::Aside(aside), what }));
+        }
+        let content = fs::read(path).with_context(because)?;
+        let time = fs::metadata(path).and_then(|m| m.modified()).with_context(because)?;
+        let Some((bytes, how)) = altered(verb, &content) else { return Ok(None) };
+        fs::write(path, bytes).with_context(because)?;
+        let what = format!("{name} {how}");
+        Ok(Some(Damaged { path: path.to_owned(), saved: Saved::Content(content, time), what }))
     }
 
     /// Puts the file back.
     pub fn undo(self) -> anyhow::Result<()> {
-        fs::write(&self.path, &self.content).with_context(|| format!("failed to put {} back", self.path.display()))
+        let back = || match &self.saved {
+            Saved::Aside(aside) => fs::rename(aside, &self.path),
+            Saved::Content(content, time) => {
+                fs::write(&self.path, content)?;
+                fs::File::options().write(true).open(&self.path)?.set_modified(*time)
+            }
+        };
+        back().with_context(|| format!("failed to put {} back", self.path.display()))
+    }
+}
+
+/// The content after the damage, and the damage in words; none where there is too little to damage.
+fn altered(verb: Verb, content: &[u8]) -> Option<(Vec<u8>, &'static str)> {
+    let mut bytes = content.to_owned();
+    let middle = bytes.len() / 2;
+    match verb {
+        Verb::Remove => None,
+        Verb::Truncate => {
+            bytes.truncate(middle);
+            (!content.is_empty()).then_some((bytes, "truncated to half"))
+        }
+        Verb::Flip => {
+            *bytes.get_mut(middle)? ^= 0x10;
+            Some((bytes, "with a bit flipped"))
+        }
+        Verb::Append => {
+            bytes.push(0x2a);
+            Some((bytes, "with a byte appended"))
+        }
     }
 }
 
@@ -157,7 +184,8 @@ mod tests {
 
     #[test]
     fn damage_is_undone() {
-        let dir = std::env::temp_dir().join(format!("zdtm-damage-{}", std::process::id()));
+        let run = std::env::temp_dir().join(format!("zdtm-damage-{}", std::process::id()));
+        let dir = run.join("img-1");
         fs::create_dir_all(&dir).unwrap();
         let path = dir.join("core-1.img");
         fs::write(&path, b"abcd").unwrap();
@@ -170,6 +198,6 @@ mod tests {
         assert!(matching(&dir, "core-*").is_err());
         damaged.undo().unwrap();
         assert_eq!(matching(&dir, "core-*").unwrap(), [path]);
-        fs::remove_dir_all(&dir).unwrap();
+        fs::remove_dir_all(&run).unwrap();
     }
 }

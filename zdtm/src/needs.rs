@@ -1,7 +1,7 @@
 //! What a case needs of the machine (`//@ needs:`), and whether it is there.
 //!
 //! `cpu:FLAG` or a bare word: a flag of /proc/cpuinfo. `cap:NAME` or `cap_NAME`: an effective capability. `prog:NAME`:
-//! a program in PATH. `kernel:X.Y`: at least this version. `kernel:FEATURE`: one of [`FEATURES`]. `cc:FLAG`: a C
+//! a program in PATH. `cpus:N`: so many CPUs that this process may use. `kernel:X.Y`: at least this version. `kernel:FEATURE`: one of [`FEATURES`]. `cc:FLAG`: a C
 //! compiler that builds a program with this flag (`cc:-m32`).
 
 use anyhow::{Context as _, bail};
@@ -20,6 +20,8 @@ pub enum Need {
     Cap(u32),
     /// A program in PATH.
     Program(String),
+    /// At least so many usable CPUs.
+    Cpus(usize),
     /// A kernel not older than this.
     Version(u32, u32),
     /// A feature of [`FEATURES`], by its index.
@@ -102,6 +104,7 @@ impl Need {
             "cpu" => Ok(Need::Cpu(name.to_owned())),
             "cap" => capability(name),
             "prog" => Ok(Need::Program(name.to_owned())),
+            "cpus" => Ok(Need::Cpus(name.parse().with_context(|| format!("`{name}` is no number"))?)),
             "cc" => Ok(Need::Compiler(name.to_owned())),
             "kernel" => match version(name) {
                 Some((major, minor)) => Ok(Need::Version(major, minor)),
@@ -125,6 +128,10 @@ impl Need {
             }
             Need::Program(name) => {
                 (crate::build::find_program(Path::new(name)).is_ok(), format!("{name} is not installed"))
+            }
+            Need::Cpus(number) => {
+                let here = std::thread::available_parallelism().map_or(1, usize::from);
+                (here >= *number, format!("fewer than {number} CPUs"))
             }
             Need::Version(major, minor) => {
                 let release = nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned());
@@ -201,6 +208,8 @@ mod tests {
         assert!(Need::parse("prog:sh").unwrap().missing().is_none());
         assert_eq!(Need::parse("prog:no-such").unwrap().missing().unwrap(), "no-such is not installed");
         assert_eq!(Need::parse("no_such_flag").unwrap().missing().unwrap(), "the CPU has no no_such_flag");
+        assert!(Need::parse("cpus:1").unwrap().missing().is_none());
+        assert_eq!(Need::parse("cpus:99999").unwrap().missing().unwrap(), "fewer than 99999 CPUs");
         assert!(Need::parse("cap:fly").is_err());
         assert!(Need::parse("disk:big").is_err());
     }

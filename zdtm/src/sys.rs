@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
 
 const PAGE: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
@@ -100,12 +101,14 @@ pub fn kcmp(kind: Kcmp, a: (Pid, RawFd), b: (Pid, RawFd)) -> io::Result<Order> {
     }
 }
 
-/// Gives every signal its default action; exec keeps what is ignored.
-pub fn default_signals() {
+/// Gives every signal its default action and blocks none: exec keeps what is ignored and what is blocked.
+pub fn fresh_signals() -> io::Result<()> {
     for signal in 1..=libc::SIGRTMAX() {
         // SAFETY: SIG_DFL runs no code of ours. The C library refuses its internal signals, which are never ignored.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+    SigSet::empty().thread_set_mask()?;
+    Ok(())
 }
 
 /// Marks all descriptors from `first` on to be closed by exec (kernel 5.11).

@@ -3,7 +3,7 @@
 use super::tree::Tree;
 use super::worker::die_with_parent;
 use super::{Failure, Outcome, Spec};
-use crate::{process, route};
+use crate::{process, route, sys};
 use anyhow::Context as _;
 use nix::mount::{MsFlags, mount};
 use std::path::Path;
@@ -46,6 +46,8 @@ fn with_journal<T>(f: impl FnOnce(&mut Journal) -> T) -> T {
 pub fn main(path: &Path) -> anyhow::Result<ExitCode> {
     let spec = Spec::read(path)?;
     die_with_parent()?;
+    // The engine is to run with nothing blocked, as from a shell.
+    sys::fresh_signals().context("failed to reset signals")?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).context("failed to mount the cell's /proc")?;
     let (dir, limit) = (spec.dir.clone(), spec.limit);

@@ -11,13 +11,12 @@ use std::process::{Command, ExitCode};
 pub fn main(cases: &Path, case: &str, dir: &Path) -> anyhow::Result<ExitCode> {
     nix::unistd::setsid().context("failed to make a session")?;
     umask(Mode::from_bits_truncate(0o022));
-    sys::default_signals();
+    sys::fresh_signals().context("failed to reset signals")?;
     sys::close_on_exec_from(3).context("failed to close descriptors")?;
     let mut command = Command::new(cases);
     command.arg(case).arg("--dir").arg(dir).current_dir(dir).env_clear().env("LANG", "C.UTF-8");
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }
-    // The standard library empties the signal mask before it executes.
     Err(command.exec()).with_context(|| format!("failed to execute {}", cases.display()))
 }

@@ -1,6 +1,7 @@
 //! The worker: opens a cell's namespaces, starts its init and ends it when told to.
 
 use super::Spec;
+use crate::sys;
 use anyhow::{Context as _, bail};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -13,10 +14,12 @@ use std::process::{Child, Command, ExitCode, Stdio};
 pub fn main(path: &Path) -> anyhow::Result<ExitCode> {
     let spec = Spec::read(path)?;
     die_with_parent()?;
+    // What the harness blocks, and its caller may ignore, is no business of the cell's.
+    sys::fresh_signals().context("failed to reset signals")?;
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     signals.add(Signal::SIGCHLD);
-    // Before the child is there, so that its end is not missed; the standard library starts it with an empty mask.
+    // Before the child is there, so that its end is not missed.
     signals.thread_block().context("failed to block signals")?;
     open_namespaces()?;
     let mut init = Command::new("/proc/self/exe")
