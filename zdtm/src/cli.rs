@@ -23,6 +23,8 @@ pub enum Command {
     Build,
     /// Build everything, run the cases and report
     Run(RunArgs),
+    /// Measure engines: wall time of dump and restore, time frozen, size of the images
+    Bench(BenchArgs),
     /// The process that opens a cell's namespaces
     #[command(name = "__worker", hide = true)]
     Worker {
@@ -118,6 +120,31 @@ pub struct RunArgs {
     /// How often the route kill-engine kills the engine
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub kills: usize,
+    /// Multiply every time limit, for slow machines
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    pub patience: f64,
+}
+
+/// Arguments of `bench`.
+#[derive(Args)]
+pub struct BenchArgs {
+    /// Only shapes whose name contains one of these (`cargo zdtm list bench` lists them)
+    pub shapes: Vec<String>,
+    /// Measure this engine too, in turn with the first, and print the ratios
+    #[arg(long, value_name = "ENGINE")]
+    pub vs: Option<PathBuf>,
+    /// An engine with CRIU's command line, instead of the one built here
+    #[arg(long, value_name = "PATH")]
+    pub engine: Option<PathBuf>,
+    /// How often each engine does each shape
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub rounds: usize,
+    /// Write all rounds, medians and ratios as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Use the binaries that are there instead of building
+    #[arg(long)]
+    pub prebuilt: bool,
     /// Multiply every time limit, for slow machines
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
     pub patience: f64,

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use std::process::{Command, ExitCode};
 
 /// The area of the benchmarks' shapes: not part of the suite unless a filter names it.
-const HIDDEN: &str = "bench/";
+pub const HIDDEN: &str = "bench/";
 
 /// All cases that the binary holds, in the order of their names.
 pub fn cases(paths: &Paths) -> anyhow::Result<Vec<Case>> {

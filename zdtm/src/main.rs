@@ -3,6 +3,7 @@
 //! It runs the engine as a binary and never links it. The three hidden commands are the harness's own processes
 //! inside a cell (see `cell`).
 
+mod bench;
 mod build;
 mod cell;
 mod cli;
@@ -16,6 +17,8 @@ mod process;
 mod report;
 mod route;
 mod run;
+mod setting;
+mod stats;
 mod sys;
 mod witness;
 
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
         cli::Command::List(args) => list::list(&args),
         cli::Command::Build => build::Paths::locate(None).and_then(|p| p.build(true)).map(|()| ExitCode::SUCCESS),
         cli::Command::Run(args) => run::run(&args),
+        cli::Command::Bench(args) => bench::run(&args),
         cli::Command::Worker { spec } => cell::worker::main(&spec),
         cli::Command::Init { spec } => cell::init::main(&spec),
         cli::Command::Start { cases, case, dir } => cell::start::main(&cases, &case, &dir),

@@ -28,6 +28,9 @@ pub enum Route {
     LeaveRunning,
     /// The engine is killed at random instants of dumps; then a normal round.
     KillEngine,
+    /// Dumped and restored once, with measurements in place of the witness.
+    #[value(skip)]
+    Bench,
 }
 
 impl Route {
@@ -42,6 +45,7 @@ impl Route {
             Route::Thrice => "thrice",
             Route::LeaveRunning => "leave-running",
             Route::KillEngine => "kill-engine",
+            Route::Bench => "bench",
         }
     }
 }
@@ -55,6 +59,9 @@ pub fn run(tree: &mut Tree) -> Step {
         tree.compare(&before, "without anything being done to it", Tolerance::None)?;
         return phase("check", || tree.finish());
     }
+    if tree.spec.route == Route::Bench {
+        return crate::bench::measure(tree);
+    }
     if let Some(text) = tree.spec.dump_fails.clone() {
         return dump_fails(tree, &text);
     }
@@ -63,7 +70,7 @@ pub fn run(tree: &mut Tree) -> Step {
     }
     let before = phase("witness", || tree.witness())?;
     match tree.spec.route {
-        Route::None | Route::Once => round(tree, 1, &before)?,
+        Route::None | Route::Bench | Route::Once => round(tree, 1, &before)?,
         Route::Thrice => (1..=3).try_for_each(|n| round(tree, n, &before))?,
         Route::LeaveRunning => leave_running(tree, &before)?,
         Route::KillEngine => kill_engine(tree, &before)?,
@@ -233,7 +240,7 @@ fn with_pid_taken(tree: &mut Tree, images: &Path, text: &str) -> Step {
 }
 
 /// Copies what is in a directory, with owners, times, links, holes and special files.
-fn copy_all(from: &Path, to: &Path) -> Step {
+pub fn copy_all(from: &Path, to: &Path) -> Step {
     let out = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).output().context("failed to start cp")?;
     if !out.status.success() {
         let text = String::from_utf8_lossy(&out.stderr);

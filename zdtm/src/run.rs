@@ -1,22 +1,20 @@
 //! `cargo zdtm run`: which cells are run, side by side; their end, also by Ctrl-C; their results.
 
 use crate::build::Paths;
-use crate::cell::{Failure, Outcome, Spec};
+use crate::cell::{Failure, Outcome};
 use crate::cli::{Flavour, RunArgs};
 use crate::declare::Case;
+use crate::list;
 use crate::pool::Pool;
 use crate::report::{self, CaseResult, Screen, Status, Summary};
 use crate::route::Route;
-use crate::{list, pool};
+use crate::setting::{self, Setting};
 use anyhow::{Context as _, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
-
-/// Time beyond a run's own limit after which its cell is ended from outside.
-const GRACE: Duration = Duration::from_secs(10);
+use std::time::{Duration, Instant};
 
 /// One cell to run.
 #[derive(Clone)]
@@ -27,25 +25,9 @@ struct Job {
     repeat: usize,
 }
 
-/// What all jobs of a run share.
-struct Setting {
-    /// The run's directory, removed at its end.
-    dir: PathBuf,
-    /// The cases' binary of this run: a link, so that a build meanwhile does not change it under the processes.
-    cases: PathBuf,
-    engine: PathBuf,
-    failures: PathBuf,
-    keep: bool,
-    seed: u64,
-    kills: usize,
-    patience: f64,
-}
-
 /// Runs the cases and reports; the exit status says whether all passed.
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    if !nix::unistd::geteuid().is_root() {
-        bail!("dumping and restoring processes takes root; type\n    sudo -E env \"PATH=$PATH\" cargo zdtm run");
-    }
+    setting::check_root("run")?;
     let paths = Paths::locate(args.engine.as_deref())?;
     let alone = args.route == [Route::None];
     if !args.prebuilt {
@@ -54,14 +36,15 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     paths.check(!alone)?;
     let since = Instant::now();
     let jobs = jobs(&paths, args)?;
-    let setting = Setting::new(&paths, args)?;
+    let setting = Setting::new(&paths, args.seed, args.kills, args.patience)?;
+    println!("engine {}, seed {}", setting.engine.display(), setting.seed);
     let mut screen = Screen::new(jobs.len());
     let mut results: Vec<CaseResult> = Vec::new();
     let pool = Pool::new()?;
     pool.run(
         args.jobs.max(1),
         &jobs,
-        |job| run_job(&setting, job, &pool),
+        |job| run_job(&setting, job, &pool, args.keep),
         |result| {
             screen.show(&result);
             results.push(result);
@@ -124,60 +107,6 @@ fn summarise(setting: &Setting, results: Vec<CaseResult>, time: Duration) -> Sum
     }
 }
 
-impl Setting {
-    fn new(paths: &Paths, args: &RunArgs) -> anyhow::Result<Setting> {
-        let runs = paths.runs();
-        fs::create_dir_all(&runs).with_context(|| format!("failed to make {}", runs.display()))?;
-        pool::remove_abandoned(&runs);
-        let dir = runs.join(format!("run-{}", std::process::id()));
-        fs::create_dir(&dir).with_context(|| format!("failed to make {}", dir.display()))?;
-        let cases = dir.join("zdtm-cases");
-        fs::hard_link(&paths.cases, &cases)
-            .or_else(|_| fs::copy(&paths.cases, &cases).map(drop))
-            .context("failed to copy the cases' binary")?;
-        let clock = || SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64);
-        let seed = args.seed.unwrap_or_else(|| clock() % 1_000_000_000);
-        println!("engine {}, seed {seed}", paths.engine.display());
-        Ok(Setting {
-            dir,
-            cases,
-            engine: paths.engine.clone(),
-            failures: runs.join("failures"),
-            keep: args.keep,
-            seed,
-            kills: args.kills,
-            patience: args.patience,
-        })
-    }
-
-    fn clean(&self) -> anyhow::Result<()> {
-        fs::remove_dir_all(&self.dir).with_context(|| format!("failed to remove {}", self.dir.display()))
-    }
-
-    fn spec(&self, job: &Job, dir: PathBuf) -> Spec {
-        let declared = &job.case.declaration;
-        let name = format!("{} {}", job.case.name, job.repeat);
-        // Each cell has a seed of its own, the same whatever else is run.
-        let seed = name.bytes().fold(self.seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        Spec {
-            case: job.case.name.clone(),
-            route: job.route,
-            dir,
-            cases: self.cases.clone(),
-            engine: self.engine.clone(),
-            limit: declared.timeout.as_secs_f64() * self.patience,
-            seed,
-            kills: self.kills,
-            dump_options: declared.dump_options.clone(),
-            restore_options: declared.restore_options.clone(),
-            dump_fails: declared.dump_fails.clone(),
-            restore_fails: declared.restore_fails.clone(),
-            damage: declared.damage.clone(),
-            exempt: declared.exempt.clone(),
-        }
-    }
-}
-
 impl Job {
     fn dir_name(&self) -> String {
         let repeat = if self.repeat > 1 { format!(".{}", self.repeat) } else { String::new() };
@@ -186,7 +115,7 @@ impl Job {
 }
 
 /// Runs a job; its directory is gone afterwards. None where the run was cancelled.
-fn run_job(setting: &Setting, job: &Job, pool: &Pool) -> Option<CaseResult> {
+fn run_job(setting: &Setting, job: &Job, pool: &Pool, everything: bool) -> Option<CaseResult> {
     let since = Instant::now();
     // What an earlier run left says nothing about this one.
     let _removed = fs::remove_dir_all(setting.failures.join(job.dir_name()));
@@ -194,12 +123,12 @@ fn run_job(setting: &Setting, job: &Job, pool: &Pool) -> Option<CaseResult> {
         Some(reason) => (Status::Skip { reason }, Vec::new()),
         None => {
             let dir = setting.dir.join(job.dir_name());
-            let outcome = run_cell(setting, job, &dir, pool).unwrap_or_else(|e| failed(Failure::from(e)));
+            let outcome = run_cell(setting, job, &dir, pool).unwrap_or_else(|e| Outcome::failed(Failure::from(e)));
             if pool.cancelled() {
                 return None;
             }
             let kept = match &outcome.failure {
-                Some(_) => keep(setting, job, &dir).ok(),
+                Some(_) => keep(setting, job, &dir, everything).ok(),
                 None => None,
             };
             let removed = if dir.exists() { fs::remove_dir_all(&dir) } else { Ok(()) };
@@ -214,30 +143,14 @@ fn run_job(setting: &Setting, job: &Job, pool: &Pool) -> Option<CaseResult> {
 }
 
 fn run_cell(setting: &Setting, job: &Job, dir: &Path, pool: &Pool) -> anyhow::Result<Outcome> {
-    fs::create_dir(dir).with_context(|| format!("failed to make {}", dir.display()))?;
-    let spec = setting.spec(job, dir.to_owned());
-    let limit = Duration::from_secs_f64(spec.limit) + GRACE;
-    let path = dir.join("spec.json");
-    fs::write(&path, serde_json::to_vec_pretty(&spec)?).context("failed to write the cell's specification")?;
-    let ended = pool.run_worker(&path, &dir.join("cell.out"), limit)?;
-    Ok(Outcome::read(dir).unwrap_or_else(|| {
-        let said = fs::read_to_string(dir.join("cell.out")).unwrap_or_default();
-        failed(Failure::with(
-            format!("the cell ended without a result ({ended})"),
-            said.lines().map(str::to_owned).collect(),
-        ))
-    }))
-}
-
-fn failed(failure: Failure) -> Outcome {
-    Outcome { failure: Some(failure), phases: Vec::new() }
+    setting.run_cell(&setting.spec(&job.case, job.route, job.repeat, dir), pool)
 }
 
 /// Keeps what explains a failure: everything with --keep, else logs and specification.
-fn keep(setting: &Setting, job: &Job, dir: &Path) -> anyhow::Result<PathBuf> {
+fn keep(setting: &Setting, job: &Job, dir: &Path, everything: bool) -> anyhow::Result<PathBuf> {
     let to = setting.failures.join(job.dir_name());
     fs::create_dir_all(&setting.failures)?;
-    if setting.keep {
+    if everything {
         fs::rename(dir, &to)?;
         return Ok(to);
     }

@@ -6,6 +6,7 @@ use super::{Failure, Outcome, Spec};
 use crate::{process, route, sys};
 use anyhow::Context as _;
 use nix::mount::{MsFlags, mount};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -13,14 +14,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What is being done and what was done, for the outcome also of a run whose time is up.
-#[derive(Default)]
 pub struct Journal {
     phases: Vec<(String, f64)>,
     now: Option<(String, Instant)>,
+    measures: BTreeMap<String, f64>,
     over: bool,
 }
 
-static JOURNAL: Mutex<Journal> = Mutex::new(Journal { phases: Vec::new(), now: None, over: false });
+static JOURNAL: Mutex<Journal> =
+    Mutex::new(Journal { phases: Vec::new(), now: None, measures: BTreeMap::new(), over: false });
 
 /// Runs a step of a route under a name, and times it.
 pub fn phase<T>(name: &str, step: impl FnOnce() -> T) -> T {
@@ -28,6 +30,11 @@ pub fn phase<T>(name: &str, step: impl FnOnce() -> T) -> T {
     let result = step();
     with_journal(Journal::close);
     result
+}
+
+/// Notes a measured number for the outcome.
+pub fn measure(name: &str, value: f64) {
+    with_journal(|journal| _ = journal.measures.insert(name.to_owned(), value));
 }
 
 impl Journal {
@@ -79,7 +86,7 @@ fn conclude(dir: &Path, failure: Option<Failure>) -> anyhow::Result<ExitCode> {
             return Ok(());
         }
         journal.close();
-        Outcome { failure, phases: journal.phases.clone() }.write(dir)
+        Outcome { failure, phases: journal.phases.clone(), measures: journal.measures.clone() }.write(dir)
     })?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -14,6 +14,7 @@ use crate::damage::Damage;
 use crate::route::Route;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -70,9 +71,16 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// What was done and how long it took, in seconds.
     pub phases: Vec<(String, f64)>,
+    /// What was measured, by name: seconds, bytes.
+    pub measures: BTreeMap<String, f64>,
 }
 
 impl Outcome {
+    /// A failure without anything done.
+    pub fn failed(failure: Failure) -> Outcome {
+        Outcome { failure: Some(failure), ..Outcome::default() }
+    }
+
     /// Reads `outcome.json` of a run's directory; none where the init did not get so far.
     pub fn read(dir: &Path) -> Option<Outcome> {
         serde_json::from_str(&fs::read_to_string(dir.join("outcome.json")).ok()?).ok()
