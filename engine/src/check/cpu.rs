@@ -1,0 +1,1 @@
+//! The CPU's features: what an image needs and what this CPU has.
