@@ -30,14 +30,16 @@ pub enum Need {
     Compiler(String),
 }
 
-/// Features of the kernel that show in a file.
-const FEATURES: [(&str, &str); 14] = [
+/// Features of the kernel by the file in which each shows, or (after a `*`) by a symbol of /proc/kallsyms.
+const FEATURES: [(&str, &str); 16] = [
     ("autogroup", "/proc/self/autogroup"),
     ("fanotify", "/proc/sys/fs/fanotify"),
     ("hugetlb", "/proc/sys/vm/nr_hugepages"),
+    ("ia32", "/proc/sys/abi/vsyscall32"),
     ("inotify", "/proc/sys/fs/inotify"),
     ("io_uring", "/proc/sys/kernel/io_uring_disabled"),
     ("ksm", "/sys/kernel/mm/ksm"),
+    ("ldt", "*destroy_context_ldt"),
     ("loginuid", "/proc/self/loginuid"),
     ("mqueue", "/proc/sys/fs/mqueue"),
     ("perf", "/proc/sys/kernel/perf_event_paranoid"),
@@ -139,8 +141,9 @@ impl Need {
                 (here >= (*major, *minor), format!("the kernel is older than {major}.{minor}"))
             }
             Need::Feature(index) => {
-                let (name, path) = FEATURES[*index];
-                (Path::new(path).exists(), format!("the kernel has no {name}"))
+                let (name, shown) = FEATURES[*index];
+                let there = shown.strip_prefix('*').map_or_else(|| Path::new(shown).exists(), has_symbol);
+                (there, format!("the kernel has no {name}"))
             }
             Need::Compiler(flag) => (compiles(flag), format!("no C compiler that builds with {flag}")),
         };
@@ -177,6 +180,11 @@ fn effective_capabilities() -> u64 {
     let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let hex = text.lines().find_map(|l| l.strip_prefix("CapEff:")).unwrap_or("0");
     u64::from_str_radix(hex.trim(), 16).unwrap_or(0)
+}
+
+fn has_symbol(name: &str) -> bool {
+    let symbols = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+    symbols.lines().any(|line| line.split_whitespace().nth(2) == Some(name))
 }
 
 fn compiles(flag: &str) -> bool {

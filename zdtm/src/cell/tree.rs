@@ -119,6 +119,10 @@ impl Tree {
             if differences.is_empty() {
                 return Ok(());
             }
+            if let Some(status) = self.ended {
+                let how = self.verdict_text().unwrap_or_else(|| status.to_string());
+                return Err(Failure::with(format!("the tree's root ended {when}: {how}"), self.log_tail()));
+            }
             if Instant::now() > until {
                 return Err(Failure::with(format!("the tree differs {when}"), limited(differences)));
             }

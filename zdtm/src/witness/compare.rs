@@ -62,6 +62,12 @@ fn compare(a: &Value, b: &Value, path: &mut Vec<String>, exempt: &[String], line
         return;
     }
     if let (Value::Object(x), Value::Object(y)) = (a, b) {
+        // Of a task that has died all else is gone too, which would hide how it died.
+        if x.get("state") != y.get("state") && y.get("state").is_some_and(|state| state == "zombie") {
+            let code = y.get("exit_code").map_or_else(String::new, |code| format!(", wait status {}", brief(code)));
+            lines.push(format!("{}: died{code}", title(path)));
+            return;
+        }
         let new = y.keys().filter(|key| !x.contains_key(*key));
         for key in x.keys().chain(new) {
             path.push(key.clone());
@@ -119,9 +125,10 @@ fn brief(value: &Value) -> String {
     let text = match value {
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),
         Value::String(text) => text.clone(),
-        Value::Object(fields) => match fields.get("target").or(fields.get("Name")) {
+        // A descriptor's target, a thread's name, and a task's is that of its first thread.
+        Value::Object(fields) => match fields.get("target").or(fields.get("Name")).or(fields.get("threads")) {
             Some(name) => brief(name),
-            None => value.to_string(),
+            None => fields.values().find(|v| v.is_object()).map_or_else(|| value.to_string(), brief),
         },
         other => other.to_string(),
     };
@@ -149,20 +156,27 @@ mod tests {
         let a =
             json!({"tasks": {"12": {"ppid": "1", "fds": {"5": {"flags": "02", "pos": "0"}, "6": {"target": "/x"}}}}});
         let b = json!({"tasks": {"12": {"ppid": "1", "fds": {"5": {"flags": "04002", "pos": "9"}}},
-                                 "13": {"ppid": "12"}}});
+                                 "13": {"ppid": "12", "threads": {"13": {"Name": "me"}}}}});
         assert_eq!(
             lines(&a, &b, &[]),
             [
                 "task 12: fd 5: flags 02 → 04002",
                 "task 12: fd 5: pos 0 → 9",
                 "task 12: fd 6: lost: /x",
-                "task 13: appeared: {\"ppid\":\"12\"}",
+                "task 13: appeared: me",
             ]
         );
         assert_eq!(lines(&a, &b, &["pos"]).len(), 3);
         assert_eq!(lines(&a, &b, &["fds.pos", "fds.flags"]).len(), 2);
         assert_eq!(lines(&a, &b, &["maps.pos"]).len(), 4);
         assert_eq!(lines(&a, &b, &["tasks"]), [""; 0]);
+    }
+
+    #[test]
+    fn of_a_dead_task_only_its_death_is_told() {
+        let a = json!({"tasks": {"12": {"state": "runs", "ppid": "1", "fds": {"0": {"target": "/x"}}}}});
+        let b = json!({"tasks": {"12": {"state": "zombie", "exit_code": "256", "ppid": "1", "fds": {}}}});
+        assert_eq!(lines(&a, &b, &[]), ["task 12: died, wait status 256"]);
     }
 
     #[test]
