@@ -5,7 +5,7 @@
 use anyhow::{Context as _, bail};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 fn main() -> ExitCode {
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
 
 /// Builds everything and makes a test of each case and route.
 fn trials() -> anyhow::Result<Vec<Trial>> {
-    let harness = build()?;
+    let harness = stasis_tests::harness()?;
     let out = Command::new(&harness).args(["list", "--json", "--prebuilt"]).output().context("failed to list cases")?;
     if !out.status.success() {
         bail!("the cases cannot be listed: {}", String::from_utf8_lossy(&out.stderr).trim());
@@ -59,21 +59,4 @@ fn run(harness: &Path, case: &str, route: &str) -> Result<(), Failed> {
     }
     let text = [out.stdout, out.stderr].concat();
     Err(String::from_utf8_lossy(&text).into_owned().into())
-}
-
-/// Builds the harness, and with it the engine and the cases, in the target directory that this test lies in.
-fn build() -> anyhow::Result<PathBuf> {
-    let target = stasis_tests::target()?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "--package", "zdtm", "--target-dir"])
-        .arg(&target)
-        .current_dir(stasis_tests::root())
-        .status()
-        .context("failed to start cargo")?;
-    let harness = target.join("release/zdtm");
-    if !status.success() || !Command::new(&harness).arg("build").status().context("failed to build")?.success() {
-        bail!("the build failed");
-    }
-    Ok(harness)
 }
