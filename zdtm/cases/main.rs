@@ -6,6 +6,7 @@
 
 mod gate;
 mod tools;
+mod tools_bench;
 
 use gate::{Gate, Verdict};
 use std::ffi::{CStr, c_char, c_int};
