@@ -6,6 +6,8 @@
 
 mod gate;
 mod tools;
+mod tools_signals;
+mod tools_tasks;
 
 use gate::{Gate, Verdict};
 use std::ffi::{CStr, c_char, c_int};
