@@ -6,8 +6,10 @@
 
 mod gate;
 mod tools;
+mod tools_sched;
 mod tools_signals;
 mod tools_tasks;
+mod tools_threads;
 
 use gate::{Gate, Verdict};
 use std::ffi::{CStr, c_char, c_int};

@@ -1,11 +1,9 @@
-//! What cases of tasks and threads share: words in shared memory, children that die with their parent, and threads
-//! that are caught in a system call.
+//! What cases of tasks share: words in shared memory, children that die with their parent, waiting for states.
 
 use crate::gate::{Gate, Verdict, check, check_eq, fail};
 use nix::unistd::{Pid, getpgrp, getpid, getppid, getsid};
-use std::ffi::{c_int, c_long};
+use std::ffi::c_int;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a state that must come is waited for.
@@ -214,65 +212,4 @@ pub fn await_state(pid: Pid, state: &str) -> Verdict {
 /// This thread's id.
 pub fn gettid() -> i32 {
     nix::unistd::gettid().as_raw()
-}
-
-/// Waits until thread `tid` of this process is blocked in system call `nr`, or in the restart of one.
-pub fn await_call(tid: i32, nr: c_long) -> Verdict {
-    let path = format!("/proc/self/task/{tid}/syscall");
-    await_that(&format!("thread {tid} in system call {nr}"), || {
-        let text = std::fs::read_to_string(&path)?;
-        let now = text.split_whitespace().next().and_then(|n| n.parse::<c_long>().ok());
-        Ok(now == Some(nr) || now == Some(libc::SYS_restart_syscall))
-    })
-}
-
-/// A thread that is blocked in a system call.
-pub struct Call<T> {
-    nr: c_long,
-    /// The thread's id.
-    pub tid: i32,
-    handle: JoinHandle<T>,
-}
-
-impl<T: Send + 'static> Call<T> {
-    /// Runs `call` in a thread and returns when the thread is blocked in system call `nr`.
-    pub fn start(nr: c_long, call: impl FnOnce() -> T + Send + 'static) -> Verdict<Call<T>> {
-        let (send, receive) = std::sync::mpsc::channel();
-        let handle = std::thread::Builder::new().stack_size(256 << 10).spawn(move || {
-            // The receiver lives until it has the tid.
-            drop(send.send(gettid()));
-            call()
-        })?;
-        let tid = receive.recv()?;
-        await_call(tid, nr)?;
-        Ok(Call { nr, tid, handle })
-    }
-
-    /// Fails unless the thread is (or comes to be) blocked in its call again.
-    pub fn still(&self) -> Verdict {
-        std::thread::sleep(Duration::from_millis(20));
-        check("the blocked call goes on", !self.handle.is_finished())?;
-        await_call(self.tid, self.nr)
-    }
-
-    /// What the call returned, which it must do soon.
-    pub fn result(self) -> Verdict<T> {
-        await_that("the end of the blocked call", || Ok(self.handle.is_finished()))?;
-        self.handle.join().or_else(|_| fail("the calling thread panicked"))
-    }
-}
-
-/// Has a thread blocked in system call `nr` pass the gate, checks that it is still blocked, wakes it, and returns what
-/// the call returned.
-pub fn blocked<T: Send + 'static>(
-    gate: &mut Gate,
-    nr: c_long,
-    call: impl FnOnce() -> T + Send + 'static,
-    wake: impl FnOnce() -> Verdict,
-) -> Verdict<T> {
-    let caught = Call::start(nr, call)?;
-    gate.checkpoint()?;
-    caught.still()?;
-    wake()?;
-    caught.result()
 }
