@@ -6,6 +6,9 @@
 
 mod gate;
 mod tools;
+mod tools_files;
+mod tools_memory;
+mod tools_tasks;
 
 use gate::{Gate, Verdict};
 use std::ffi::{CStr, c_char, c_int};
