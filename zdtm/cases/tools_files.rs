@@ -15,6 +15,11 @@ pub fn owned(result: i64) -> Verdict<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// The `fcntl` command for the signal of asynchronous notice.
+pub const F_SETSIG: i32 = 10;
+/// The command that asks for it.
+pub const F_GETSIG: i32 = 11;
+
 /// An `fcntl` with an integer argument.
 pub fn fcntl(fd: &impl AsRawFd, command: i32, value: i32) -> Result<i32, Errno> {
     // SAFETY: only commands with integer arguments are passed.

@@ -1,4 +1,5 @@
 //! Threads that allocate, resize and free memory of all sizes, and threads that come and go, can be caught at any point.
+//@ witness: -maps -threads # they come and go all the time
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_memory::mix;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,4 +1,5 @@
 //! A program that maps, fills, protects, moves, shares and unmaps memory all the time can be caught at any point.
+//@ witness: -maps # they change all the time
 use crate::gate::{Gate, Verdict};
 use crate::tools_memory::{Area, R, RW};
 

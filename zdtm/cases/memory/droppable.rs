@@ -1,5 +1,5 @@
 //! A MAP_DROPPABLE area stays droppable; whether its contents survive is nobody's promise.
-//@ needs: [kernel:droppable]
+//@ needs: [kernel:6.11]
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_memory::{Area, RW, map_of, vm_flags};
 

@@ -1,5 +1,5 @@
 //! Guard regions (MADV_GUARD_INSTALL) still fault, and the pages are usable again once the guard is removed.
-//@ needs: [kernel:guard-regions]
+//@ needs: [kernel:6.15]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_memory::{Area, map_of, read_fault, write_fault};
 use nix::sys::signal::Signal;

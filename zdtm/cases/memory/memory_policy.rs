@@ -1,5 +1,4 @@
 //! The NUMA policy that mbind gave to an area stays with it.
-//@ needs: [kernel:numa]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_memory::Area;
 use nix::errno::Errno;

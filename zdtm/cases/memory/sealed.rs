@@ -1,5 +1,5 @@
 //! A sealed area (mseal) keeps its data and its seal: no unmapping, no new protection, no moving.
-//@ needs: [kernel:mseal]
+//@ needs: [kernel:6.16]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_memory::{Area, R, RW};
 use nix::errno::Errno;
