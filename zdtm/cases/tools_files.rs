@@ -36,6 +36,12 @@ pub fn position(fd: &impl AsFd) -> Result<i64, Errno> {
     lseek(fd, 0, Whence::SeekCur)
 }
 
+/// Closes a forked child's copy of a descriptor whose owner is the parent's: a child exits without dropping it.
+pub fn close_in_child(fd: &impl AsRawFd) {
+    // SAFETY: the child makes no more use of it.
+    unsafe { libc::close(fd.as_raw_fd()) };
+}
+
 /// One read of at most `size` bytes: what came, or the error. An interrupted call is not repeated.
 pub fn read_once(fd: &impl AsFd, size: usize) -> Result<Vec<u8>, Errno> {
     let mut data = vec![0; size];

@@ -1,0 +1,10 @@
+//! A restore from images of which one is wrong in one bit fails, names the file, and leaves nothing; the whole images serve.
+//@ restore-fails: .img
+//@ damage: ["flip *.img"]
+//@ timeout: 60
+use crate::gate::{Gate, Verdict};
+use crate::tools_tasks::ordinary_tree;
+
+pub fn run(gate: &mut Gate) -> Verdict {
+    ordinary_tree(gate)
+}
