@@ -8,6 +8,7 @@ mod gate;
 mod tools;
 mod tools_files;
 mod tools_memory;
+mod tools_programs;
 mod tools_tasks;
 
 use gate::{Gate, Verdict};
