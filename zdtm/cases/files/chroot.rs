@@ -44,9 +44,11 @@ pub fn run(gate: &mut Gate) -> Verdict {
     })?;
     await_word(word, 2)?;
     fs::remove_dir(&gone)?;
+    // The root of the first child has another name now.
+    fs::rename(&jail, gate.path("renamed"))?;
     gate.checkpoint()?;
     let root = fs::read_link(format!("/proc/{inside}/root"))?;
-    check_eq("the child's root seen from here", root, jail.clone())?;
+    check_eq("the child's root seen from here", root, gate.path("renamed"))?;
     arrive(word);
     wait_ok(inside)?;
     wait_ok(rootless)

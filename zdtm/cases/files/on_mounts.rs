@@ -1,4 +1,4 @@
-//! Open files, mappings and the working directory on a tmpfs, a bind mount and a read-only mount stay on them.
+//! Open files, mappings and the working directory on a tmpfs, a bind mount that was moved and a read-only mount stay on them.
 //@ needs: [cap:sys_admin]
 //@ routes: [once, thrice, kill-engine]
 use crate::gate::{Gate, Verdict, check_eq};
@@ -28,6 +28,10 @@ pub fn run(gate: &mut Gate) -> Verdict {
     ];
     let area = Area::file(1, RW, libc::MAP_SHARED, &files[1], 0)?;
     std::env::set_current_dir(&bind)?;
+    // What is open and the working directory move along.
+    let bind = gate.path("moved");
+    fs::create_dir(&bind)?;
+    mount(Some(&gate.path("bind")), &bind, none, MsFlags::MS_MOVE, none)?;
     let look = || files.iter().map(|f| Ok((target(f)?, fdinfo(f, "mnt_id")?, stat(f)?.st_ino))).collect::<Verdict<Vec<_>>>();
     let before = look()?;
     gate.checkpoint()?;

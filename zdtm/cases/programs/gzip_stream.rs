@@ -1,5 +1,6 @@
 //! gzip, tee and gzip -d in a pipeline, in the middle of a stream, pass on every byte.
 //@ needs: [prog:gzip, prog:tee, prog:sh]
+//@ witness: -pos -size # the stream moves on until the pipes are empty
 //@ timeout: 60
 use crate::gate::{Gate, Verdict, check};
 use crate::tools_memory::mix;

@@ -1,5 +1,6 @@
 //! node computes in slices between timers and file reads, with a worker thread, and comes to the known result.
 //@ needs: [prog:node]
+//@ witness: -maps -fds -pss # the program allocates and reads files all the time
 //@ timeout: 60
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_programs::Program;

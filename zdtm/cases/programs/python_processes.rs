@@ -1,5 +1,6 @@
 //! python3 hands work to forked children through pipes and adds their answers up; children wait, compute, and exit.
 //@ needs: [prog:python3]
+//@ witness: -maps -pss # the program allocates all the time
 //@ timeout: 60
 use crate::gate::{Gate, Verdict, check_eq, fail};
 use crate::tools_programs::Program;

@@ -1,5 +1,6 @@
 //! python3 computes in four threads, with a queue, thread-local data and a condition, and comes to the known result.
 //@ needs: [prog:python3]
+//@ witness: -maps -pss # the program allocates all the time
 //@ timeout: 60
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_programs::Program;
