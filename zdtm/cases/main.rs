@@ -7,6 +7,7 @@
 mod gate;
 mod tools;
 mod tools_files;
+mod tools_maps;
 mod tools_memory;
 mod tools_programs;
 mod tools_tasks;

@@ -6,14 +6,16 @@ use crate::tools_tasks::until;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::fs::File;
-use std::process::{Command, Stdio};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, Stdio};
 
 /// A program under way. Its output goes to the file `output`, its complaints to the log.
 pub struct Program {
     /// Its process.
     pub pid: Pid,
     /// The writing end of its standard input, where the case asked for one.
-    pub input: Option<std::process::ChildStdin>,
+    input: Option<ChildStdin>,
 }
 
 impl Program {
@@ -34,9 +36,23 @@ impl Program {
         Ok(Program { pid: Pid::from_raw(i32::try_from(child.id())?), input: child.stdin.take() })
     }
 
-    /// Waits until the program has made the file `progress`.
+    /// Waits until the program has made the file `progress`, and closed it.
     pub fn await_progress(&self, gate: &Gate) -> Verdict {
-        until("the program to get going", || Ok(gate.path("progress").exists()))
+        self.await_file(gate, "progress")
+    }
+
+    /// Waits until a file of the scratch directory is there and no process has it open.
+    pub fn await_file(&self, gate: &Gate, name: &str) -> Verdict {
+        let path = gate.path(name);
+        until(&format!("the program to make {name}"), || Ok(path.exists() && !is_open(&path)))
+    }
+
+    /// Writes to the program's input.
+    pub fn feed(&mut self, text: &str) -> Verdict {
+        match &mut self.input {
+            Some(input) => Ok(input.write_all(text.as_bytes())?),
+            None => fail("the program has no input"),
+        }
     }
 
     /// Tells the program to come to its end, by the file `stop`, waits for it, and returns what it put out.
@@ -55,10 +71,18 @@ impl Program {
     }
 }
 
+/// Whether any process has a file open.
+fn is_open(path: &Path) -> bool {
+    let all = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    all(PathBuf::from("/proc"))
+        .flat_map(|process| all(process.join("fd")))
+        .any(|link| std::fs::read_link(link).is_ok_and(|target| target == path))
+}
+
 /// The processor time, in clock ticks, that all processes of a name have used in user mode.
 pub fn ticks_of(name: &str) -> u64 {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let ticks = |path: std::path::PathBuf| -> Option<u64> {
+    let ticks = |path: PathBuf| -> Option<u64> {
         let stat = std::fs::read_to_string(path.join("stat")).ok()?;
         let (head, rest) = stat.rsplit_once(") ")?;
         let of_name = head.split_once('(')?.1 == name;

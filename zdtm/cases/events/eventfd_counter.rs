@@ -13,7 +13,11 @@ pub fn run(gate: &mut Gate) -> Verdict {
     counter.write(1 << 40)?;
     largest.write(u64::MAX - 1)?;
     gate.checkpoint()?;
-    check_eq("flags of the counter", (flags(&counter)? & libc::O_NONBLOCK, fcntl(&counter, libc::F_GETFD, 0)?), (0, 1))?;
+    check_eq(
+        "flags of the counter",
+        (flags(&counter)? & libc::O_NONBLOCK, fcntl(&counter, libc::F_GETFD, 0)?),
+        (0, 1),
+    )?;
     check_eq("the counter", counter.read()?, 7 + (1 << 40))?;
     for n in 0..3 {
         check_eq(&format!("semaphore {n}"), semaphore.read(), Ok(1))?;

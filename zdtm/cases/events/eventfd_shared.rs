@@ -13,15 +13,17 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let other = EventFd::from_flags(EfdFlags::EFD_NONBLOCK)?;
     common.write(1)?;
     other.write(100)?;
-    let children = (0..2).map(|n| gate.fork(|gate| {
-        let twin = fcntl(&common.as_fd(), libc::F_DUPFD, 40 + n)?;
-        arrive(word);
-        gate.wait();
-        check_eq("the dup's flags", fcntl(&twin, libc::F_GETFL, 0)? & libc::O_NONBLOCK, libc::O_NONBLOCK)?;
-        common.write(10)?;
-        arrive(word);
-        await_word(word, 5)
-    }));
+    let children = (0..2).map(|n| {
+        gate.fork(|gate| {
+            let twin = fcntl(&common.as_fd(), libc::F_DUPFD, 40 + n)?;
+            arrive(word);
+            gate.wait();
+            check_eq("the dup's flags", fcntl(&twin, libc::F_GETFL, 0)? & libc::O_NONBLOCK, libc::O_NONBLOCK)?;
+            common.write(10)?;
+            arrive(word);
+            await_word(word, 5)
+        })
+    });
     let children = children.collect::<Verdict<Vec<_>>>()?;
     await_word(word, 2)?;
     gate.checkpoint()?;

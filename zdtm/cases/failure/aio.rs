@@ -11,7 +11,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
     Errno::result(unsafe { libc::syscall(libc::SYS_io_setup, 8, &raw mut context) })?;
     gate.checkpoint()?;
     let file = File::create_new(gate.path("written"))?;
-    // struct iocb (64 bytes): data, key and flags, opcode (IOCB_CMD_PWRITE 1) with priority and descriptor, buffer, length.
+    // struct iocb (64 bytes): data, key and flags, opcode (IOCB_CMD_PWRITE 1), priority, descriptor, buffer, length.
     let text = *b"by aio";
     let mut request = [0u64; 8];
     request[0] = 5;

@@ -1,4 +1,4 @@
-//! A restore from images of which one is wrong in one bit fails, names the file, and leaves nothing; the whole images serve.
+//! A restore fails when one image is wrong in one bit, names the file and leaves nothing; the whole images serve.
 //@ restore-fails: .img
 //@ damage: ["flip *.img"]
 //@ timeout: 60

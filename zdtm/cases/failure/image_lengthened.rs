@@ -1,4 +1,4 @@
-//! A restore from images of which one is a byte too long fails, names the file, and leaves nothing; the whole images serve.
+//! A restore fails when one image is a byte too long, names the file and leaves nothing; the whole images serve.
 //@ restore-fails: .img
 //@ damage: ["append *.img"]
 //@ timeout: 60

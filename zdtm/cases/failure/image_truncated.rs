@@ -1,4 +1,4 @@
-//! A restore from images of which one is cut off fails, names the file, and leaves nothing; the whole images serve.
+//! A restore fails when one image is cut off, names the file and leaves nothing; the whole images serve.
 //@ restore-fails: .img
 //@ damage: ["truncate *.img"]
 //@ timeout: 60

@@ -7,7 +7,7 @@ use crate::tools_memory::{Area, page};
 use nix::errno::Errno;
 use std::os::fd::AsRawFd;
 
-// linux/userfaultfd.h: _IOWR(0xAA, 0x3F, struct uffdio_api), _IOWR(0xAA, 0, uffdio_register), _IOWR(0xAA, 4, uffdio_zeropage)
+// linux/userfaultfd.h: _IOWR(0xAA, 0x3F, uffdio_api), _IOWR(0xAA, 0, uffdio_register), _IOWR(0xAA, 4, uffdio_zeropage).
 const UFFDIO_API: u64 = 0xc018_aa3f;
 const UFFDIO_REGISTER: u64 = 0xc020_aa00;
 const UFFDIO_ZEROPAGE: u64 = 0xc020_aa04;

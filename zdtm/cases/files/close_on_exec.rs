@@ -16,6 +16,8 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let of = |fd: i32| fcntl(&fd, libc::F_GETFD, 0);
     check_eq("FD_CLOEXEC of 100, 101, 102", (of(100)?, of(101)?, of(102)?), (1, 0, 1))?;
     check_eq("FD_CLOEXEC of the file", of(file.as_raw_fd())?, 1)?;
-    let seen = Command::new("/bin/sh").args(["-c", "for n in 100 101 102; do [ -e /proc/self/fd/$n ] && echo $n; done; :"]).output()?;
+    let seen = Command::new("/bin/sh")
+        .args(["-c", "for n in 100 101 102; do [ -e /proc/self/fd/$n ] && echo $n; done; :"])
+        .output()?;
     check_eq("what an exec left open", String::from_utf8_lossy(&seen.stdout).into_owned(), "101\n".to_owned())
 }

@@ -12,12 +12,16 @@ const ACL: [(u16, u16, u32); 5] =
     [(1, 6, u32::MAX), (2, 4, 1234), (4, 4, u32::MAX), (16, 4, u32::MAX), (32, 0, u32::MAX)];
 
 pub fn run(gate: &mut Gate) -> Verdict {
-    let acl: Vec<u8> = 2u32.to_le_bytes().into_iter().chain(ACL.iter().flat_map(|(tag, perm, id)| {
-        let mut entry = tag.to_le_bytes().to_vec();
-        entry.extend(perm.to_le_bytes());
-        entry.extend(id.to_le_bytes());
-        entry
-    })).collect();
+    let acl: Vec<u8> = 2u32
+        .to_le_bytes()
+        .into_iter()
+        .chain(ACL.iter().flat_map(|(tag, perm, id)| {
+            let mut entry = tag.to_le_bytes().to_vec();
+            entry.extend(perm.to_le_bytes());
+            entry.extend(id.to_le_bytes());
+            entry
+        }))
+        .collect();
     let path = gate.path("ghost");
     let file = File::options().read(true).write(true).create_new(true).open(&path)?;
     write_once(&file, b"data")?;
@@ -30,7 +34,9 @@ pub fn run(gate: &mut Gate) -> Verdict {
     set_attribute(&file, "trusted.secret", &[0xff; 100])?;
     set_attribute(&file, "system.posix_acl_access", &acl)?;
     let time = |seconds, nanos| SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
-    file.set_times(fs::FileTimes::new().set_accessed(time(1_000_000_000, 123_456_789)).set_modified(time(999_999_999, 1)))?;
+    file.set_times(
+        fs::FileTimes::new().set_accessed(time(1_000_000_000, 123_456_789)).set_modified(time(999_999_999, 1)),
+    )?;
     fs::remove_file(&path)?;
     let before = stat(&file)?;
     gate.checkpoint()?;

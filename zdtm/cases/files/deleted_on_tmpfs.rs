@@ -16,10 +16,14 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let area = Area::file(2, RW, libc::MAP_SHARED, &file, 0)?;
     let device = stat(&file)?.st_dev;
     gate.checkpoint()?;
-    check_eq("device, links and size", {
-        let now = stat(&file)?;
-        (now.st_dev, now.st_nlink, now.st_size)
-    }, (device, 0, 2 * page() as i64))?;
+    check_eq(
+        "device, links and size",
+        {
+            let now = stat(&file)?;
+            (now.st_dev, now.st_nlink, now.st_size)
+        },
+        (device, 0, 2 * page() as i64),
+    )?;
     check_eq("what is mapped", area.word(1), u64::from_ne_bytes([b'm'; 8]))?;
     area.set(0, u64::from_ne_bytes(*b"written!"));
     lseek(&file, 0, Whence::SeekSet)?;

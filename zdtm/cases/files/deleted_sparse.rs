@@ -21,7 +21,10 @@ pub fn run(gate: &mut Gate) -> Verdict {
     gate.checkpoint()?;
     file.sync_all()?;
     check_eq("the size", stat(&file)?.st_size as u64, 512 * MIB)?;
-    check(&format!("blocks: {} before, {} after", blocks, stat(&file)?.st_blocks), stat(&file)?.st_blocks <= blocks + 16)?;
+    check(
+        &format!("blocks: {} before, {} after", blocks, stat(&file)?.st_blocks),
+        stat(&file)?.st_blocks <= blocks + 16,
+    )?;
     let mut at = 0;
     for (want, byte) in [(100 * MIB, b'a'), (300 * MIB, b'b')] {
         at = lseek(&file, at, Whence::SeekData)?;

@@ -54,7 +54,8 @@ pub fn run(gate: &mut Gate) -> Verdict {
     check_eq("the lock set by a sharer of the table", in_the_way(&file, 500, 5)?.0, libc::F_UNLCK)?;
     arrive(word);
     wait_ok(reader)?;
-    let stranger = gate.fork(|_| check_eq("the common lock for a stranger", in_the_way(&file, 500, 5)?.0, libc::F_WRLCK))?;
+    let stranger =
+        gate.fork(|_| check_eq("the common lock for a stranger", in_the_way(&file, 500, 5)?.0, libc::F_WRLCK))?;
     wait_ok(stranger)?;
     set(libc::F_UNLCK, 500, 5)?;
     let stranger = gate.fork(|_| check_eq("the common lock let go", in_the_way(&file, 500, 5)?.0, libc::F_UNLCK))?;

@@ -1,4 +1,4 @@
-//! Open files, mappings and the working directory on a tmpfs, a bind mount that was moved and a read-only mount stay on them.
+//! Open files, mappings and the working directory on a tmpfs, a moved bind mount and a read-only one stay on them.
 //@ needs: [cap:sys_admin]
 //@ routes: [once, thrice, kill-engine]
 use crate::gate::{Gate, Verdict, check_eq};
@@ -32,7 +32,8 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let bind = gate.path("moved");
     fs::create_dir(&bind)?;
     mount(Some(&gate.path("bind")), &bind, none, MsFlags::MS_MOVE, none)?;
-    let look = || files.iter().map(|f| Ok((target(f)?, fdinfo(f, "mnt_id")?, stat(f)?.st_ino))).collect::<Verdict<Vec<_>>>();
+    let look =
+        || files.iter().map(|f| Ok((target(f)?, fdinfo(f, "mnt_id")?, stat(f)?.st_ino))).collect::<Verdict<Vec<_>>>();
     let before = look()?;
     gate.checkpoint()?;
     check_eq("paths, mounts and inodes", look()?, before)?;

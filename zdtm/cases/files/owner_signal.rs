@@ -49,7 +49,11 @@ pub fn run(gate: &mut Gate) -> Verdict {
         set_owner(&by_user, F_OWNER_PID, std::process::id() as i32)?;
         arrive(word);
         gate.wait();
-        check_eq("who set the child's owner", owner(&by_user)?, ([F_OWNER_PID, std::process::id() as i32], [1234, 4321], 0))
+        check_eq(
+            "who set the child's owner",
+            owner(&by_user)?,
+            ([F_OWNER_PID, std::process::id() as i32], [1234, 4321], 0),
+        )
     })?;
     await_word(word, 1)?;
     gate.checkpoint()?;

@@ -28,5 +28,9 @@ pub fn run(gate: &mut Gate) -> Verdict {
     check_eq("the link's text", readlinkat(&link, "")?.to_string_lossy().into_owned(), "directory/file".to_owned())?;
     let below = openat(&directory, "file", OFlag::O_RDONLY, Mode::empty())?;
     check_eq("a file below the directory", read_once(&below, 10)?, b"data".to_vec())?;
-    check_eq("a file through its O_PATH descriptor", fs::read(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file)))?, b"data".to_vec())
+    check_eq(
+        "a file through its O_PATH descriptor",
+        fs::read(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file)))?,
+        b"data".to_vec(),
+    )
 }

@@ -1,7 +1,8 @@
 //! Memory with MADV_DONTFORK is still missing in a later child, memory with MADV_WIPEONFORK is still zero there.
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_memory::{Area, vm_flags};
+use crate::tools_maps::vm_flags;
+use crate::tools_memory::Area;
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let (kept, missing, wiped) = (Area::private(2)?, Area::private(2)?, Area::private(2)?);

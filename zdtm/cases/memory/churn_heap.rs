@@ -1,4 +1,4 @@
-//! Threads that allocate, resize and free memory of all sizes, and threads that come and go, can be caught at any point.
+//! Threads that allocate and free memory of all sizes, and threads that come and go, can be caught at any point.
 //@ witness: -maps -threads # they come and go all the time
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_memory::mix;
@@ -27,10 +27,14 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let rounds = AtomicU32::new(0);
     let gate = &*gate;
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..3).map(|seed| scope.spawn({
-            let rounds = &rounds;
-            move || churn(gate, seed, rounds)
-        })).collect();
+        let workers: Vec<_> = (0..3)
+            .map(|seed| {
+                scope.spawn({
+                    let rounds = &rounds;
+                    move || churn(gate, seed, rounds)
+                })
+            })
+            .collect();
         let mut said = false;
         while !gate.passed() {
             // Short-lived threads: each maps a stack, answers, and goes.

@@ -2,7 +2,8 @@
 //@ timeout: 60
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_memory::{Area, page, pss};
+use crate::tools_maps::pss;
+use crate::tools_memory::{Area, page};
 use crate::tools_tasks::{arrive, await_word, shared_word};
 
 const CHILDREN: usize = 4;
@@ -32,13 +33,15 @@ pub fn run(gate: &mut Gate) -> Verdict {
     for n in 1..=CHILDREN {
         area.set(n, 1000 + n as u64);
     }
-    let total = || -> Verdict<u64> {
-        children.iter().try_fold(pss("self")?, |sum, child| Ok(sum + pss(&child.to_string())?))
-    };
+    let total =
+        || -> Verdict<u64> { children.iter().try_fold(pss("self")?, |sum, child| Ok(sum + pss(&child.to_string())?)) };
     let before = total()?;
     gate.checkpoint()?;
     let after = total()?;
-    check(&format!("memory use at most a tenth more: {before} KiB before, {after} after"), after <= before + before / 10)?;
+    check(
+        &format!("memory use at most a tenth more: {before} KiB before, {after} after"),
+        after <= before + before / 10,
+    )?;
     for n in 1..=CHILDREN {
         check_eq("a page that the parent wrote", area.word(n), 1000 + n as u64)?;
         area.set(n, 0);

@@ -1,7 +1,8 @@
 //! Mappings of /dev/zero: private ones are memory with a name, shared ones are common to relatives.
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_memory::{Area, RW, map_of};
+use crate::tools_maps::map_of;
+use crate::tools_memory::{Area, RW};
 use std::fs::OpenOptions;
 
 pub fn run(gate: &mut Gate) -> Verdict {

@@ -1,7 +1,8 @@
 //! A MAP_DROPPABLE area stays droppable; whether its contents survive is nobody's promise.
 //@ needs: [kernel:6.11]
 use crate::gate::{Gate, Verdict, check, check_eq};
-use crate::tools_memory::{Area, RW, map_of, vm_flags};
+use crate::tools_maps::{map_of, vm_flags};
+use crate::tools_memory::{Area, RW};
 
 const MAP_DROPPABLE: i32 = 0x08;
 

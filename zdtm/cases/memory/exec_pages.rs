@@ -1,6 +1,7 @@
 //! Code in a private mapping of a file and in anonymous memory (as a compiler at run time makes it) still runs.
 use crate::gate::{Gate, Verdict, check_eq};
-use crate::tools_memory::{Area, RX, map_of, page};
+use crate::tools_maps::map_of;
+use crate::tools_memory::{Area, RX, page};
 use std::fs::File;
 
 /// Position-independent code without calls: it may be run from a copy.

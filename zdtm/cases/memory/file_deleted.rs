@@ -1,6 +1,7 @@
 //! A deleted file that is only mapped (shared twice, and privately) keeps its data and stays one file.
 use crate::gate::{Gate, Verdict, check, check_eq};
-use crate::tools_memory::{Area, RW, map_of, page};
+use crate::tools_maps::map_of;
+use crate::tools_memory::{Area, RW, page};
 use std::fs::{self, OpenOptions};
 
 pub fn run(gate: &mut Gate) -> Verdict {

@@ -1,6 +1,7 @@
 //! Mappings at odd page offsets, out of order, and beyond 4 GiB of a sparse file show the right pages.
 use crate::gate::{Gate, Verdict, check_eq};
-use crate::tools_memory::{Area, R, RW, map_of, page};
+use crate::tools_maps::map_of;
+use crate::tools_memory::{Area, R, RW, page};
 use std::fs::OpenOptions;
 
 const FAR: u64 = (5 << 30) / 4096 + 3;

@@ -12,14 +12,16 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let area = Area::file(1, RW, libc::MAP_SHARED, &file, 0)?;
     drop(file);
     let count = area.atomic(0);
-    let children = (0..3).map(|_| gate.fork(|gate| {
-        count.fetch_add(1, Ordering::SeqCst);
-        gate.wait();
-        for _ in 0..1000 {
+    let children = (0..3).map(|_| {
+        gate.fork(|gate| {
             count.fetch_add(1, Ordering::SeqCst);
-        }
-        Ok(())
-    }));
+            gate.wait();
+            for _ in 0..1000 {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(())
+        })
+    });
     let children: Vec<_> = children.collect::<Verdict<_>>()?;
     crate::tools_tasks::await_word(count, 3)?;
     gate.checkpoint()?;

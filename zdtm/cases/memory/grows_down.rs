@@ -1,6 +1,7 @@
 //! A MAP_GROWSDOWN area that has grown keeps its pages and still grows when the page below is touched.
 use crate::gate::{Gate, Verdict, check, check_eq};
-use crate::tools_memory::{Area, NONE, RW, map_of, vm_flags};
+use crate::tools_maps::{map_of, vm_flags};
+use crate::tools_memory::{Area, NONE, RW};
 
 const HOLE: usize = 4096;
 

@@ -1,6 +1,7 @@
 //! Guard pages stay inaccessible, gaps between areas stay unmapped, and the areas between them keep their data.
 use crate::gate::{Gate, Verdict, check, check_eq};
-use crate::tools_memory::{Area, NONE, RW, map_of, read_fault, write_fault};
+use crate::tools_maps::map_of;
+use crate::tools_memory::{Area, NONE, RW, read_fault, write_fault};
 use nix::sys::signal::Signal;
 
 pub fn run(gate: &mut Gate) -> Verdict {

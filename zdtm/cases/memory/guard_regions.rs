@@ -1,7 +1,8 @@
 //! Guard regions (MADV_GUARD_INSTALL) still fault, and the pages are usable again once the guard is removed.
 //@ needs: [kernel:6.15]
 use crate::gate::{Gate, Verdict, check_eq};
-use crate::tools_memory::{Area, map_of, read_fault, write_fault};
+use crate::tools_maps::map_of;
+use crate::tools_memory::{Area, read_fault, write_fault};
 use nix::sys::signal::Signal;
 
 const MADV_GUARD_INSTALL: i32 = 102;

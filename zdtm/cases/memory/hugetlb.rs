@@ -2,7 +2,8 @@
 //@ needs: [kernel:hugetlb, cap:sys_admin]
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_memory::{Area, RW, kib, page, smaps_of, vm_flags};
+use crate::tools_maps::{kib, smaps_of, vm_flags};
+use crate::tools_memory::{Area, RW, page};
 use crate::tools_tasks::{arrive, await_word, shared_word};
 use std::fs;
 
@@ -30,7 +31,11 @@ pub fn run(gate: &mut Gate) -> Verdict {
     }
     private.check_fill("the private huge page", 1)?;
     shared.check_fill("the shared huge page", 2)?;
-    check_eq("pages of the empty area", smaps_of(empty.at(0))?.get("Private_Hugetlb").cloned(), Some("0 kB".to_owned()))?;
+    check_eq(
+        "pages of the empty area",
+        smaps_of(empty.at(0))?.get("Private_Hugetlb").cloned(),
+        Some("0 kB".to_owned()),
+    )?;
     shared.set(1, 77);
     arrive(word);
     wait_ok(child)

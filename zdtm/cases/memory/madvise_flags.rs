@@ -1,7 +1,8 @@
 //! Lasting advice (dontdump, hugepage, nohugepage, random, sequential, mergeable) stays on exactly its areas.
 //@ needs: [kernel:ksm, kernel:thp]
 use crate::gate::{Gate, Verdict, check_eq};
-use crate::tools_memory::{Area, vm_flags};
+use crate::tools_maps::vm_flags;
+use crate::tools_memory::Area;
 
 const ADVICE: [(i32, &str); 6] = [
     (libc::MADV_DONTDUMP, "dd"),

@@ -1,7 +1,8 @@
 //! 20 000 areas, each with its own protection and data, come back one by one.
 //@ timeout: 120
 use crate::gate::{Gate, Verdict, check_eq};
-use crate::tools_memory::{Area, NONE, R, maps};
+use crate::tools_maps::maps;
+use crate::tools_memory::{Area, NONE, R};
 
 const COUNT: usize = 20_000;
 

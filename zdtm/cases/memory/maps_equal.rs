@@ -1,6 +1,7 @@
 //! /proc/self/maps and the flags of each area are the same before and after, for one area of each sort.
 use crate::gate::{Gate, Verdict, check_eq};
-use crate::tools_memory::{Area, NONE, R, RW, RX, maps, page, vm_flags};
+use crate::tools_maps::{maps, vm_flags};
+use crate::tools_memory::{Area, NONE, R, RW, RX, page};
 use std::fs::{self, File};
 
 pub fn run(gate: &mut Gate) -> Verdict {

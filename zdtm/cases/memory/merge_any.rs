@@ -2,7 +2,8 @@
 //@ needs: [kernel:6.4, kernel:ksm]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_memory::{Area, vm_flags};
+use crate::tools_maps::vm_flags;
+use crate::tools_memory::Area;
 use crate::tools_tasks::{arrive, await_word, shared_word};
 use nix::errno::Errno;
 

@@ -2,7 +2,8 @@
 //@ needs: [cap:ipc_lock]
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::status_field;
-use crate::tools_memory::{Area, kib, page, smaps_of, vm_flags};
+use crate::tools_maps::{kib, smaps_of, vm_flags};
+use crate::tools_memory::{Area, page};
 use nix::errno::Errno;
 
 pub fn run(gate: &mut Gate) -> Verdict {

@@ -1,7 +1,8 @@
 //! After mlockall(MCL_FUTURE | MCL_ONFAULT) a mapping made later is locked on fault by itself, one made before is not.
 //@ needs: [cap:ipc_lock]
 use crate::gate::{Gate, Verdict, check_eq};
-use crate::tools_memory::{Area, vm_flags};
+use crate::tools_maps::vm_flags;
+use crate::tools_memory::Area;
 use nix::errno::Errno;
 
 fn locks(area: &Area) -> Verdict<Vec<String>> {

@@ -13,8 +13,10 @@ fn addresses() -> Verdict<Vec<u64>> {
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let read = || -> Verdict<_> {
-        let contents: Vec<Vec<u8>> =
-            ["cmdline", "environ", "auxv", "comm"].iter().map(|f| fs::read(format!("/proc/self/{f}"))).collect::<Result<_, _>>()?;
+        let contents: Vec<Vec<u8>> = ["cmdline", "environ", "auxv", "comm"]
+            .iter()
+            .map(|f| fs::read(format!("/proc/self/{f}")))
+            .collect::<Result<_, _>>()?;
         Ok((contents, fs::read_link("/proc/self/exe")?, addresses()?))
     };
     // SAFETY: the name outlives the call.

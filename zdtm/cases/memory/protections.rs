@@ -1,6 +1,7 @@
 //! Each of the eight protections of private memory stays, in /proc and in deed, and what lies beneath it stays too.
 use crate::gate::{Gate, Verdict, check_eq};
-use crate::tools_memory::{Area, NONE, RW, map_of, read_fault, write_fault};
+use crate::tools_maps::map_of;
+use crate::tools_memory::{Area, NONE, RW, read_fault, write_fault};
 use nix::sys::signal::Signal;
 
 type Faults = (Option<Signal>, Option<Signal>);

@@ -1,6 +1,7 @@
 //! Shared anonymous memory that is sparse stays so: pages never written or punched out are zero and cost nothing.
 use crate::gate::{Gate, Verdict, check, check_eq};
-use crate::tools_memory::{Area, kib, page, smaps_of};
+use crate::tools_maps::{kib, smaps_of};
+use crate::tools_memory::{Area, page};
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let pages = (256 << 20) / page();

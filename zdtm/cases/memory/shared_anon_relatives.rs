@@ -1,7 +1,8 @@
 //! Shared anonymous memory stays common: inherited, partly unmapped in one, with another protection in another.
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_memory::{Area, NONE, R, map_of, write_fault};
+use crate::tools_maps::map_of;
+use crate::tools_memory::{Area, NONE, R, write_fault};
 use crate::tools_tasks::{arrive, await_word, shared_word};
 use nix::sys::signal::Signal;
 

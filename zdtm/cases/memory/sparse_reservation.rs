@@ -1,7 +1,8 @@
 //! Reservations of 1 TiB (PROT_NONE, and writable without reserve) with a few pages in them cost next to nothing.
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::status_field;
-use crate::tools_memory::{Area, NONE, RW, kib, page, vm_flags};
+use crate::tools_maps::{kib, vm_flags};
+use crate::tools_memory::{Area, NONE, RW, page};
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let pages = (1 << 40) / page();

@@ -1,6 +1,7 @@
 //! The main stack keeps its frames and still grows far beyond what it was.
 use crate::gate::{Gate, Verdict, check, check_eq};
-use crate::tools_memory::{maps, mix};
+use crate::tools_maps::maps;
+use crate::tools_memory::mix;
 
 const FRAME: usize = 512;
 
@@ -15,7 +16,11 @@ fn descend(depth: u64, bottom: &mut dyn FnMut() -> Verdict) -> Verdict {
         *word = mix(depth, i as u64);
     }
     let frame = std::hint::black_box(frame);
-    if depth == 0 { bottom()? } else { descend(depth - 1, bottom)? }
+    if depth == 0 {
+        bottom()?
+    } else {
+        descend(depth - 1, bottom)?
+    }
     (0..FRAME).try_for_each(|i| check_eq("a word of a frame", frame[i], mix(depth, i as u64)))
 }
 

@@ -1,7 +1,8 @@
 //! A process whose limits leave no room for one more mapping (RLIMIT_AS, RLIMIT_DATA) comes back under them.
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::status_field;
-use crate::tools_memory::{Area, kib};
+use crate::tools_maps::kib;
+use crate::tools_memory::Area;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 pub fn run(gate: &mut Gate) -> Verdict {

@@ -1,6 +1,6 @@
 //! The vDSO stays where the auxiliary vector says, and time asked through it agrees with the kernel's.
 use crate::gate::{Gate, Verdict, check, check_eq};
-use crate::tools_memory::map_of;
+use crate::tools_maps::map_of;
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;

@@ -2,7 +2,8 @@
 //@ timeout: 30
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_memory::{Area, Map, NONE, map_of, maps, page};
+use crate::tools_maps::{Map, map_of, maps};
+use crate::tools_memory::{Area, NONE, page};
 use crate::tools_tasks::{arrive, await_word, shared_word};
 
 /// The vDSO's code and its data pages, in the order of their addresses.

@@ -17,7 +17,11 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let mode = |fd: i32| flags(&fd).map(|f| f & libc::O_ACCMODE);
     let modes = (mode(reader.as_raw_fd())?, mode(both.as_raw_fd())?, mode(second.as_raw_fd())?);
     check_eq("access modes", modes, (libc::O_RDONLY, libc::O_RDWR, libc::O_RDONLY))?;
-    check_eq("the pipe's inode", (stat(&both)?.st_ino, stat(&second)?.st_ino), (stat(&reader)?.st_ino, stat(&reader)?.st_ino))?;
+    check_eq(
+        "the pipe's inode",
+        (stat(&both)?.st_ino, stat(&second)?.st_ino),
+        (stat(&reader)?.st_ino, stat(&reader)?.st_ino),
+    )?;
     check_eq("one description", same_description(&reader, getpid(), second.as_raw_fd())?, false)?;
     check_eq("a first read", read_once(&second, 3)?, b"aro".to_vec())?;
     check_eq("a second read", read_once(&both, 3)?, b"und".to_vec())?;

@@ -20,9 +20,8 @@ d: b
 pub fn run(gate: &mut Gate) -> Verdict {
     std::fs::write(gate.path("Makefile"), RULES)?;
     let program = Program::start(gate, "make", &["-j3", "--no-print-directory"])?;
-    crate::tools_tasks::until("two jobs to work", || {
-        Ok(["working-a", "working-b"].iter().all(|name| gate.path(name).exists()))
-    })?;
+    program.await_file(gate, "working-a")?;
+    program.await_file(gate, "working-b")?;
     gate.checkpoint()?;
     check_eq("what make says", program.stop(gate)?, "all made\n".to_owned())?;
     check_eq("what it made", std::fs::read_to_string(gate.path("last"))?, "a\nb\nc after a\nd after b\n".to_owned())

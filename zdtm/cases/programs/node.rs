@@ -9,7 +9,8 @@ const SCRIPT: &str = r#"
 const fs = require("fs");
 const { Worker } = require("worker_threads");
 const code = "const { parentPort } = require('worker_threads');" +
-    "parentPort.on('message', n => { let x = n; for (let i = 0; i < 10000; i++) x = (x * 69069 + 1) >>> 0; parentPort.postMessage(x); });";
+    "parentPort.on('message', n => { let x = n; for (let i = 0; i < 10000; i++) x = (x * 69069 + 1) >>> 0;" +
+    "parentPort.postMessage(x); });";
 const worker = new Worker(code, { eval: true });
 let rounds = 0, wrong = 0, first = null, timers = 0, answers = 0;
 worker.on("message", answer => {

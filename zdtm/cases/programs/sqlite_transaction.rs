@@ -4,7 +4,7 @@
 //@ timeout: 60
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_programs::Program;
-use std::io::Write;
+use crate::tools_tasks::await_call;
 use std::process::Command;
 
 const ROWS: u64 = 20_000;
@@ -30,16 +30,16 @@ pragma integrity_check;
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let mut program = Program::start_fed(gate, "sqlite3", &["-batch", "data.db"])?;
-    let mut say = |text: &str| program.input.as_mut().map_or(Ok(()), |input| input.write_all(text.as_bytes()));
-    say(BEGIN)?;
-    crate::tools_tasks::until("the transaction to be under way", || Ok(gate.path("progress").exists()))?;
+    program.feed(BEGIN)?;
+    program.await_progress(gate)?;
+    await_call(program.pid, libc::SYS_read)?;
     check("there is a journal", gate.path("data.db-journal").exists())?;
     gate.checkpoint()?;
     let stranger = Command::new("sqlite3").args(["-batch", "data.db", "insert into t values (-1, 0, '')"]).output()?;
     check("another process is shut out", !stranger.status.success())?;
     let complaint = String::from_utf8_lossy(&stranger.stderr).into_owned();
     check(&format!("because the data base is locked: {complaint}"), complaint.contains("locked"))?;
-    say(END)?;
+    program.feed(END)?;
     let squares: u64 = (1..=ROWS).map(|i| i * i).sum();
     let want = format!("{}|{squares}|{}\nrow 12345\nok\n", ROWS + 2, ROWS + 1);
     check_eq("what the program says", program.finish(gate)?, want)?;
