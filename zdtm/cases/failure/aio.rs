@@ -1,5 +1,5 @@
 //! A context of asynchronous I/O is refused by name; it still completes what is submitted.
-//@ dump-fails: aio
+//@ dump-fails: "/[aio]"
 use crate::gate::{Gate, Verdict, check_eq};
 use nix::errno::Errno;
 use std::fs::File;

@@ -1,5 +1,5 @@
 //! A BPF map is refused by name; what is in it stays.
-//@ dump-fails: bpf-map
+//@ dump-fails: "anon_inode:bpf-map"
 //@ needs: [cap:bpf]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::owned;

@@ -1,5 +1,5 @@
 //! An epoll descriptor is refused by name; it still reports.
-//@ dump-fails: eventpoll
+//@ dump-fails: "[eventpoll]"
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::write_once;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};

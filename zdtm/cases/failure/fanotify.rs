@@ -1,5 +1,5 @@
 //! A fanotify descriptor is refused by name; it still notices.
-//@ dump-fails: fanotify
+//@ dump-fails: "[fanotify]"
 //@ needs: [kernel:fanotify, cap:sys_admin]
 use crate::gate::{Gate, Verdict, check};
 use crate::tools_files::{c_path, owned, read_once};

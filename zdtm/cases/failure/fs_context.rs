@@ -1,5 +1,5 @@
 //! A context of a file system being configured is refused by name; it can be finished.
-//@ dump-fails: fscontext
+//@ dump-fails: "[fscontext]"
 //@ needs: [cap:sys_admin]
 use crate::gate::{Gate, Verdict};
 use crate::tools_files::owned;

@@ -1,5 +1,5 @@
 //! An inotify descriptor is refused by name; it still notices.
-//@ dump-fails: inotify
+//@ dump-fails: "anon_inode:inotify"
 //@ needs: [kernel:inotify]
 use crate::gate::{Gate, Verdict, check};
 use crate::tools_files::{c_path, owned, read_once};

@@ -1,5 +1,5 @@
 //! An io_uring is refused by name; it still completes what is submitted.
-//@ dump-fails: io_uring
+//@ dump-fails: "[io_uring]"
 //@ needs: [kernel:io_uring]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::owned;

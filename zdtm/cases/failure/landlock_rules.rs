@@ -1,5 +1,5 @@
 //! A set of Landlock rules under construction is refused by name; it can be used.
-//@ dump-fails: landlock
+//@ dump-fails: "[landlock-ruleset]"
 //@ needs: [kernel:5.13]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;

@@ -1,5 +1,5 @@
 //! A memory file is refused by name; its data stay.
-//@ dump-fails: memfd
+//@ dump-fails: "/memfd:"
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::{owned, read_once, write_once};
 use nix::unistd::{Whence, lseek};

@@ -1,5 +1,5 @@
 //! A memory file that is only mapped is refused by name; its data stay.
-//@ dump-fails: memfd
+//@ dump-fails: "/memfd:"
 use crate::gate::{Gate, Verdict};
 use crate::tools_files::owned;
 use crate::tools_memory::{Area, RW, page};

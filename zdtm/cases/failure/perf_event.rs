@@ -1,5 +1,5 @@
 //! A performance counter is refused by name; it still counts.
-//@ dump-fails: perf_event
+//@ dump-fails: "[perf_event]"
 //@ needs: [kernel:perf, cap:perfmon]
 use crate::gate::{Gate, Verdict, check};
 use crate::tools_files::{owned, read_once};

@@ -1,5 +1,5 @@
 //! A descriptor of a process is refused by name; it still signals the process it is about.
-//@ dump-fails: pidfd
+//@ dump-fails: "[pidfd]"
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::owned;
 use crate::tools_tasks::{arrive, await_word, shared_word};

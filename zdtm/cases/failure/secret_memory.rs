@@ -1,5 +1,5 @@
 //! Secret memory (memfd_secret) is refused by name; only the process itself sees its data.
-//@ dump-fails: secretmem
+//@ dump-fails: "/secretmem"
 //@ needs: [kernel:6.5]
 use crate::gate::{Gate, Verdict};
 use crate::tools_files::owned;

@@ -1,5 +1,5 @@
 //! A signal descriptor is refused by name; it still delivers.
-//@ dump-fails: signalfd
+//@ dump-fails: "[signalfd]"
 use crate::gate::{Gate, Verdict, check_eq};
 use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};

@@ -1,5 +1,5 @@
 //! Internet sockets, listening, connected and datagram, are refused by name; the process goes on talking.
-//@ dump-fails: socket
+//@ dump-fails: "socket:["
 use crate::gate::{Gate, Verdict, check_eq};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};

@@ -1,5 +1,5 @@
 //! A netlink socket is refused by name; it still answers.
-//@ dump-fails: socket
+//@ dump-fails: "socket:["
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::{owned, read_once, write_once};
 

@@ -1,5 +1,5 @@
 //! Unix sockets, a pair and a named listener, are refused by name; data under way arrive.
-//@ dump-fails: socket
+//@ dump-fails: "socket:["
 use crate::gate::{Gate, Verdict, check_eq};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -1,5 +1,5 @@
 //! An attached segment of System V shared memory is refused by name; its data stay.
-//@ dump-fails: SYSV
+//@ dump-fails: "/SYSV"
 //@ needs: [kernel:sysvipc]
 use crate::gate::{Gate, Verdict};
 use crate::tools_memory::{Area, page};

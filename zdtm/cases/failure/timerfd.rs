@@ -1,5 +1,5 @@
 //! A timer descriptor is refused by name; it expires all the same.
-//@ dump-fails: timerfd
+//@ dump-fails: "[timerfd]"
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::{owned, read_once};
 use nix::errno::Errno;

@@ -1,5 +1,5 @@
 //! A userfault descriptor is refused by name; faults still come to it.
-//@ dump-fails: userfaultfd
+//@ dump-fails: "[userfaultfd]"
 //@ needs: [kernel:userfaultfd, cap:sys_ptrace]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::{owned, read_once};

@@ -1,5 +1,5 @@
 //! A child in another user namespace is refused with a word about it; the child goes on there.
-//@ dump-fails: namespace
+//@ dump-fails: user namespace
 use crate::gate::{Gate, Verdict};
 use crate::tools_tasks::child_in_namespace;
 

@@ -1,5 +1,5 @@
 //! A child in a pid namespace of its own is refused with a word about it; it stays number one there.
-//@ dump-fails: namespace
+//@ dump-fails: pid namespace
 //@ needs: [cap:sys_admin]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
