@@ -104,3 +104,8 @@ pub fn pss(task: &str) -> Verdict<u64> {
         None => fail(format!("/proc/{task}/smaps_rollup has no Pss")),
     }
 }
+
+/// The vDSO's code and its data pages, in the order of their addresses.
+pub fn kernel_areas() -> Verdict<Vec<Map>> {
+    Ok(maps("self")?.into_iter().filter(|m| m.name == "[vdso]" || m.name.starts_with("[vvar")).collect())
+}
