@@ -10,7 +10,7 @@ mod tools_files;
 mod tools_maps;
 mod tools_memory;
 mod tools_programs;
-mod tools_tasks;
+mod tools_relatives;
 
 use gate::{Gate, Verdict};
 use std::ffi::{CStr, c_char, c_int};

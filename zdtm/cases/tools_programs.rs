@@ -2,7 +2,7 @@
 //! the scratch directory, which is their working directory.
 
 use crate::gate::{Gate, Verdict, fail};
-use crate::tools_tasks::until;
+use crate::tools_relatives::until;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::fs::File;

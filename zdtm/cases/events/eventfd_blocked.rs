@@ -1,7 +1,7 @@
 //! Tasks blocked in reading a zero eventfd, and in writing a full one, wait on and are not interrupted.
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_tasks::await_call;
+use crate::tools_relatives::await_call;
 use nix::sys::eventfd::EventFd;
 
 pub fn run(gate: &mut Gate) -> Verdict {

@@ -1,7 +1,7 @@
 //! Readiness of eventfds, asked and waited for: readable, writable, both; a task waiting in poll is woken.
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_tasks::until;
+use crate::tools_relatives::until;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use std::os::fd::AsFd;

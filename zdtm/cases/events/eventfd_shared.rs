@@ -2,7 +2,7 @@
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_files::{fcntl, same_description};
-use crate::tools_tasks::{arrive, await_word, shared_word};
+use crate::tools_relatives::{arrive, await_word, shared_word};
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::os::fd::{AsFd, AsRawFd};

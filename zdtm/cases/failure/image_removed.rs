@@ -4,7 +4,7 @@
 //@ damage: ["remove files.img", "remove pstree.img", "remove inventory.img"]
 //@ timeout: 60
 use crate::gate::{Gate, Verdict};
-use crate::tools_tasks::ordinary_tree;
+use crate::tools_relatives::ordinary_tree;
 
 pub fn run(gate: &mut Gate) -> Verdict {
     ordinary_tree(gate)

@@ -3,7 +3,7 @@
 //@ damage: ["truncate *.img"]
 //@ timeout: 60
 use crate::gate::{Gate, Verdict};
-use crate::tools_tasks::ordinary_tree;
+use crate::tools_relatives::ordinary_tree;
 
 pub fn run(gate: &mut Gate) -> Verdict {
     ordinary_tree(gate)

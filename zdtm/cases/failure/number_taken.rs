@@ -2,7 +2,7 @@
 //@ restore-fails: pid
 //@ damage: take-pid
 use crate::gate::{Gate, Verdict};
-use crate::tools_tasks::ordinary_tree;
+use crate::tools_relatives::ordinary_tree;
 
 pub fn run(gate: &mut Gate) -> Verdict {
     ordinary_tree(gate)

@@ -3,7 +3,7 @@
 //@ needs: [cap:sys_admin]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_tasks::{arrive, await_word, fork_sharing, shared_word};
+use crate::tools_relatives::{arrive, await_word, fork_sharing, shared_word};
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let word = shared_word()?;

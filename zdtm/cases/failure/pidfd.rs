@@ -2,7 +2,7 @@
 //@ dump-fails: "[pidfd]"
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::owned;
-use crate::tools_tasks::{arrive, await_word, shared_word};
+use crate::tools_relatives::{arrive, await_word, shared_word};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};

@@ -3,7 +3,7 @@ use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_files::{flags, position, read_once, stat, write_once};
 use crate::tools_memory::Area;
-use crate::tools_tasks::{arrive, await_word, shared_word};
+use crate::tools_relatives::{arrive, await_word, shared_word};
 use nix::unistd::{Whence, lseek};
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;

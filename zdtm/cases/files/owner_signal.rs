@@ -2,7 +2,7 @@
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_files::{F_GETSIG, F_SETSIG, fcntl};
-use crate::tools_tasks::{arrive, await_word, fork_logged, shared_word};
+use crate::tools_relatives::{arrive, await_word, fork_logged, shared_word};
 use nix::errno::Errno;
 use std::fs::File;
 use std::os::fd::AsRawFd;

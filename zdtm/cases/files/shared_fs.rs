@@ -1,7 +1,7 @@
 //! Two processes that share one working directory, root and umask (CLONE_FS) still do; a third has its own.
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_tasks::{arrive, await_word, fork_sharing, shared_word};
+use crate::tools_relatives::{arrive, await_word, fork_sharing, shared_word};
 use nix::sys::stat::{Mode, umask};
 use std::env::{current_dir, set_current_dir};
 use std::fs::create_dir;

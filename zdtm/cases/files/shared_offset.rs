@@ -2,7 +2,7 @@
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_files::{fcntl, flags, position, read_once, same_description};
-use crate::tools_tasks::{arrive, await_word, shared_word};
+use crate::tools_relatives::{arrive, await_word, shared_word};
 use nix::unistd::{Pid, Whence, dup, lseek};
 use std::fs::File;
 use std::os::fd::AsRawFd;

@@ -2,7 +2,7 @@
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_memory::Area;
-use crate::tools_tasks::await_word;
+use crate::tools_relatives::await_word;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 //! Which areas a core dump would hold (/proc/self/coredump_filter) stays, apart in parent and child.
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_tasks::{arrive, await_word, shared_word};
+use crate::tools_relatives::{arrive, await_word, shared_word};
 use std::fs;
 
 const FILTER: &str = "/proc/self/coredump_filter";

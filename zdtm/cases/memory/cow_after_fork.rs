@@ -4,7 +4,7 @@ use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_maps::pss;
 use crate::tools_memory::{Area, page};
-use crate::tools_tasks::{arrive, await_word, shared_word};
+use crate::tools_relatives::{arrive, await_word, shared_word};
 
 const CHILDREN: usize = 4;
 

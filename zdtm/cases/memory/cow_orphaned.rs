@@ -4,7 +4,7 @@ use crate::gate::{Gate, Verdict, check, check_eq, fail};
 use crate::tools::wait_ok;
 use crate::tools_maps::pss;
 use crate::tools_memory::{Area, mix, page};
-use crate::tools_tasks::{arrive, await_word, shared_word, until};
+use crate::tools_relatives::{arrive, await_word, shared_word, until};
 use nix::sys::prctl::set_child_subreaper;
 use nix::unistd::{Pid, getppid};
 

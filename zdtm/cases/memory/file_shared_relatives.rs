@@ -23,7 +23,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
         })
     });
     let children: Vec<_> = children.collect::<Verdict<_>>()?;
-    crate::tools_tasks::await_word(count, 3)?;
+    crate::tools_relatives::await_word(count, 3)?;
     gate.checkpoint()?;
     children.into_iter().try_for_each(wait_ok)?;
     check_eq("the common count", count.load(Ordering::SeqCst), 3003)?;

@@ -4,7 +4,7 @@ use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_maps::vm_flags;
 use crate::tools_memory::Area;
-use crate::tools_tasks::{arrive, await_word, shared_word};
+use crate::tools_relatives::{arrive, await_word, shared_word};
 use nix::errno::Errno;
 
 const PR_SET_MEMORY_MERGE: i32 = 67;

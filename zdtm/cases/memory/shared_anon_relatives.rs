@@ -3,7 +3,7 @@ use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_maps::map_of;
 use crate::tools_memory::{Area, NONE, R, write_fault};
-use crate::tools_tasks::{arrive, await_word, shared_word};
+use crate::tools_relatives::{arrive, await_word, shared_word};
 use nix::sys::signal::Signal;
 
 pub fn run(gate: &mut Gate) -> Verdict {

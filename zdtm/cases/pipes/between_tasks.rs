@@ -2,7 +2,7 @@
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_files::{read_once, write_once};
-use crate::tools_tasks::{arrive, await_word, shared_word};
+use crate::tools_relatives::{arrive, await_word, shared_word};
 use nix::unistd::pipe;
 use std::os::fd::OwnedFd;
 

@@ -2,7 +2,7 @@
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_files::{fcntl, read_once, write_once};
-use crate::tools_tasks::{await_call, until};
+use crate::tools_relatives::{await_call, until};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe, write};
 use std::os::fd::AsFd;

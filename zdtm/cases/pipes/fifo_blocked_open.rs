@@ -2,7 +2,7 @@
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_files::{read_once, write_once};
-use crate::tools_tasks::until;
+use crate::tools_relatives::until;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};

@@ -2,7 +2,7 @@
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_files::{close_in_child, fcntl, flags, read_once, target, write_once};
-use crate::tools_tasks::{arrive, await_word, shared_word};
+use crate::tools_relatives::{arrive, await_word, shared_word};
 use nix::errno::Errno;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;

@@ -3,7 +3,7 @@
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_files::{read_once, stat, write_once};
-use crate::tools_tasks::{arrive, await_word, fork_logged, shared_word};
+use crate::tools_relatives::{arrive, await_word, fork_logged, shared_word};
 use nix::errno::Errno;
 use nix::unistd::pipe;
 use std::fs::File;

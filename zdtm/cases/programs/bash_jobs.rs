@@ -3,7 +3,7 @@
 //@ timeout: 60
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_programs::Program;
-use crate::tools_tasks::until;
+use crate::tools_relatives::until;
 use nix::sys::signal::{Signal, kill};
 
 const SCRIPT: &str = r#"

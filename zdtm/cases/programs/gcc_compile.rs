@@ -4,7 +4,7 @@
 //@ timeout: 120
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_programs::{Program, ticks_of};
-use crate::tools_tasks::until;
+use crate::tools_relatives::until;
 use std::fmt::Write as _;
 
 const FUNCTIONS: u32 = 900;

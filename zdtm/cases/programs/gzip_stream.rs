@@ -5,7 +5,7 @@
 use crate::gate::{Gate, Verdict, check};
 use crate::tools_memory::mix;
 use crate::tools_programs::Program;
-use crate::tools_tasks::until;
+use crate::tools_relatives::until;
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let mut program = Program::start_fed(gate, "sh", &["-c", "gzip -c | tee copy.gz | gzip -dc"])?;

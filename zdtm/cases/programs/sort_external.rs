@@ -4,7 +4,7 @@
 use crate::gate::{Gate, Verdict, check};
 use crate::tools_memory::mix;
 use crate::tools_programs::Program;
-use crate::tools_tasks::{await_call, until};
+use crate::tools_relatives::{await_call, until};
 
 const LINES: u64 = 60_000;
 

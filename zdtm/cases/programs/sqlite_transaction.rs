@@ -4,7 +4,7 @@
 //@ timeout: 60
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_programs::Program;
-use crate::tools_tasks::await_call;
+use crate::tools_relatives::await_call;
 use std::process::Command;
 
 const ROWS: u64 = 20_000;
