@@ -6,9 +6,9 @@ use super::inside::{OfProcess, OfThread, TimeValue};
 use crate::core_x86;
 use crate::error::{Doing, Result};
 use crate::image::proto::{
-    CoreEntry, CredsEntry, ItimerEntry, PosixTimerEntry, RlimitEntry, RseqEntry, SaEntry, SeccompMode,
-    SiginfoEntry, SignalQueueEntry, StasisRestartEntry, StasisTaskEntry, TaskCoreEntry, TaskKobjIdsEntry,
-    TaskRlimitsEntry, TaskTimersEntry, ThreadCoreEntry, ThreadSasEntry, core_entry::March,
+    CoreEntry, CredsEntry, ItimerEntry, PosixTimerEntry, RlimitEntry, RseqEntry, SaEntry, SeccompMode, SiginfoEntry,
+    SignalQueueEntry, StasisRestartEntry, StasisTaskEntry, TaskCoreEntry, TaskKobjIdsEntry, TaskRlimitsEntry,
+    TaskTimersEntry, ThreadCoreEntry, ThreadSasEntry, core_entry::March,
 };
 use crate::proc::status::Status;
 use crate::proc::task;
@@ -279,8 +279,8 @@ fn extra(
     let mut buffer = Vec::new();
     let dir = crate::proc::ProcDir::open(tid)?;
     entry.timer_slack_ns = Some(task::timer_slack(&dir, &mut buffer)?).filter(|&ns| ns != DEFAULT_SLACK);
-    entry.ioprio = Some(sys::task::io_priority(tid).doing(|| format!("read the I/O priority of task {tid}"))?)
-        .filter(|&p| p != 0);
+    entry.ioprio =
+        Some(sys::task::io_priority(tid).doing(|| format!("read the I/O priority of task {tid}"))?).filter(|&p| p != 0);
     entry.affinity = Some(sys::task::affinity(tid).doing(|| format!("read the CPUs of task {tid}"))?);
     let sched = sys::task::sched_attr(tid).doing(|| format!("read the scheduling of task {tid}"))?;
     let nonzero = |value: u64| (value != 0).then_some(value);

@@ -102,24 +102,25 @@ pub fn ask(process: &mut Process, timers: &[Timer], room: &Room<'_>) -> Result<(
     }
     let result = ask_threads(&mut threads, timers, room);
     let back = threads.into_iter().zip(statuses);
-    process.threads.extend(back.map(|(seized, (status, stopped_by))| super::freeze::Thread { seized, status, stopped_by }));
+    process.threads.extend(back.map(|(seized, (status, stopped_by))| super::freeze::Thread {
+        seized,
+        status,
+        stopped_by,
+    }));
     result.map_err(|e| {
         tracing::debug!("batch in process {pid} failed: {e}");
         e
     })
 }
 
-fn ask_threads(
-    threads: &mut [Seized],
-    timers: &[Timer],
-    room: &Room<'_>,
-) -> Result<(OfProcess, Vec<OfThread>)> {
+fn ask_threads(threads: &mut [Seized], timers: &[Timer], room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
     let pid = threads[0].tid();
     let count = threads.len();
     let calls = SIGNALS + 32 + THREAD_CALLS + 2 * timers.len();
     let leader_slot = (calls * 64 + SIGNALS * 32 + 1024 + timers.len() * 48) as u64;
-    let hole = (room.hole)(Injector::hole_len(count, leader_slot, THREAD_SLOT))
-        .ok_or_else(|| crate::error::Error::state(format!("the address space of task {pid} has no room for a batch")))?;
+    let hole = (room.hole)(Injector::hole_len(count, leader_slot, THREAD_SLOT)).ok_or_else(|| {
+        crate::error::Error::state(format!("the address space of task {pid} has no room for a batch"))
+    })?;
     let place = Place { vdso: room.vdso, vdso_bytes: room.vdso_bytes, hole: RemoteAddr(hole) };
     if let Some(leftover) = room.leftover {
         leftover.clear(pid)?;

@@ -128,7 +128,9 @@ fn process(tree: &Tree, task: &TaskImage, threads: &[(&Member, &ThreadImage)], l
             let args = [tree.layout.area, tree.layout.len(), 0, 0, 0, 0];
             call_and_stop(last, at, libc::SYS_munmap, args)?;
         }
-        None => tracing::warn!("process {} keeps the restore's work area: it has no system call instruction", task.pid()),
+        None => {
+            tracing::warn!("process {} keeps the restore's work area: it has no system call instruction", task.pid())
+        }
     }
     settle(last, last_image, task, &finals[threads.len() - 1])
 }

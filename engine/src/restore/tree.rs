@@ -101,7 +101,18 @@ impl<'a> Grower<'a> {
         let members = images.tasks.iter().map(|_| None).collect();
         let born_sid = vec![0; images.tasks.len()];
         let helpers = HashMap::new();
-        Ok(Grower { images, options, layout, index, children, members, born_sid, helpers, vdso: Vec::new(), done: false })
+        Ok(Grower {
+            images,
+            options,
+            layout,
+            index,
+            children,
+            members,
+            born_sid,
+            helpers,
+            vdso: Vec::new(),
+            done: false,
+        })
     }
 
     fn sid(&self, i: usize) -> u32 {
@@ -116,7 +127,8 @@ impl<'a> Grower<'a> {
     fn plant(&mut self) -> Result<()> {
         let (pid, sid) = (self.pid(0), self.sid(0));
         // A root that leads no session stays in ours, unless its session's leader is dead: then a helper leads it.
-        let outer = sid != pid && (self.options.common.shell_job || std::path::Path::new(&format!("/proc/{sid}")).exists());
+        let outer =
+            sid != pid && (self.options.common.shell_job || std::path::Path::new(&format!("/proc/{sid}")).exists());
         if sid == pid || outer || self.index.contains_key(&sid) {
             self.born_sid[0] = if sid == pid { 0 } else { sid };
             let member = self.sow(pid)?;
@@ -199,6 +211,11 @@ impl<'a> Grower<'a> {
         }
         if park > layout.area + layout.len() {
             return Err(Error::state("the vDSO of this kernel is larger than the seed has room for"));
+        }
+        // An exec keeps what the engine's own caller had it ignore.
+        for signal in ignored_here()? {
+            let default = batch.put([0u64; 4].as_bytes());
+            batch.call(libc::SYS_rt_sigaction, &[signal, default.0, 0, 8]);
         }
         // Children that exit while the tree is built leave neither a zombie nor a signal.
         let ignore = batch.put([1u64, 0, 0, 0].as_bytes());
@@ -377,6 +394,13 @@ impl Tree {
     pub fn release(mut self) {
         self.released = true;
     }
+}
+
+/// The signals that the engine ignores.
+fn ignored_here() -> Result<impl Iterator<Item = u64>> {
+    let dir = crate::proc::ProcDir::current()?;
+    let ignored = crate::proc::status::read(&dir, &mut Vec::new())?.signals.ignored;
+    Ok((1..=64).filter(move |signal| ignored & 1 << (signal - 1) != 0))
 }
 
 /// Runs a batch at whose end the task exits.
