@@ -120,13 +120,17 @@ fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
     let pid = process.speaker();
     Ok(TaskCoreEntry {
         task_state: if stopped { state::STOPPED } else { state::ALIVE },
-        exit_code: 0,
+        // Of a leader that has exited while its threads live on.
+        exit_code: if process.has_dead_leader() { process.stat.exit_code as u32 } else { 0 },
         personality: task::personality(&process.dir, &mut buffer)?,
         flags: process.stat.flags,
-        blk_sigset: leader.seized.mask(),
+        blk_sigset: match process.has_dead_leader() {
+            true => process.status.signals.blocked,
+            false => leader.seized.mask(),
+        },
         comm: process.status.name.clone(),
         timers: Some(timers(inside)),
-        rlimits: Some(rlimits(pid)?),
+        rlimits: Some(rlimits(inside)),
         cg_set: None,
         signals_s: Some(queue(pid, true)?),
         old_seccomp_mode: None,
@@ -190,13 +194,8 @@ fn timers(inside: &OfProcess) -> TaskTimersEntry {
     TaskTimersEntry { real, virt, prof, posix: posix.collect() }
 }
 
-fn rlimits(pid: Pid) -> Result<TaskRlimitsEntry> {
-    const LIMITS: u32 = 16;
-    let limit = |resource| {
-        let (cur, max) = sys::task::rlimit(pid, resource).doing(|| format!("read limit {resource} of task {pid}"))?;
-        Ok(RlimitEntry { cur, max })
-    };
-    Ok(TaskRlimitsEntry { rlimits: (0..LIMITS).map(limit).collect::<Result<_>>()? })
+fn rlimits(inside: &OfProcess) -> TaskRlimitsEntry {
+    TaskRlimitsEntry { rlimits: inside.limits.iter().map(|&(cur, max)| RlimitEntry { cur, max }).collect() }
 }
 
 fn queue(tid: Pid, shared: bool) -> Result<SignalQueueEntry> {
@@ -293,6 +292,8 @@ fn extra(
     let inside = sources.inside;
     entry.mdwe = (inside.mdwe != 0).then_some(inside.mdwe);
     entry.memory_merge = inside.memory_merge.then_some(true);
+    entry.exit_signal =
+        Some(sources.process.stat.exit_signal).filter(|&s| s != libc::SIGCHLD && s > 0).map(|s| s as u32);
     entry.coredump_filter = task::coredump_filter(&sources.process.dir, &mut buffer)?;
     let _ = &thread.status;
     Ok(entry)

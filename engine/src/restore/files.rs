@@ -96,15 +96,13 @@ fn load_contents(images: &Images, cx: &mut RestoreContext<'_>) -> Result<()> {
 pub fn hand_out(layout: &Layout, work: Vec<(&Member, Vec<Given>)>) -> Result<()> {
     let mut sockets = Vec::new();
     for (member, given) in &work {
-        let highest = given.iter().map(|g| g.number).max().unwrap_or(0);
         let mut program = Program::new(layout);
         let batch = program.room(8, 64);
         batch.call(libc::SYS_close_range, &[0, u64::from(u32::MAX), 0]);
         let pair = batch.room(8);
         let kind = (libc::SOCK_SEQPACKET) as u64;
         batch.call(libc::SYS_socketpair, &[libc::AF_UNIX as u64, kind, 0, pair.0]);
-        // Above all numbers that are given, and so above all that arrive.
-        let park = (highest + 1).max(given.len() as i32 + 1) as u64;
+        let park = parking(given);
         batch.call_for(libc::SYS_fcntl, &[0, libc::F_DUPFD as u64, park], park as i64);
         batch.call(libc::SYS_close, &[0]);
         sockets.push((*member, program));
@@ -127,6 +125,14 @@ pub fn hand_out(layout: &Layout, work: Vec<(&Member, Vec<Given>)>) -> Result<()>
         }
     }
     Ok(())
+}
+
+/// Where the socket waits: above the numbers at which descriptors arrive, and at none where one belongs. Not simply
+/// above all, which may be beyond the limit of open files.
+fn parking(given: &[Given]) -> u64 {
+    let taken: HashSet<i32> = given.iter().map(|g| g.number).collect();
+    let lowest = (given.len() as i32).max(2);
+    (lowest..).find(|n| !taken.contains(n)).unwrap_or(lowest) as u64
 }
 
 /// A message that a task receives, to be checked.
@@ -165,8 +171,7 @@ fn send_to<'m>(
     given.sort_by_key(|g| g.number);
     let pidfd = sys::pidfd::open(member.tid).doing(|| format!("open a pidfd of task {}", member.tid))?;
     let socket = sys::pidfd::get_fd(pidfd.as_fd(), 1).doing(|| format!("take the socket of task {}", member.tid))?;
-    let highest = given.iter().map(|g| g.number).max().unwrap_or(0);
-    let park = (highest + 1).max(given.len() as i32 + 1) as u64;
+    let park = parking(&given);
     let mut program = Program::new(layout);
     program.call(libc::SYS_close, &[1]);
     let mut arrivals = Vec::new();
