@@ -15,7 +15,7 @@ mod write;
 use crate::cancel;
 use crate::error::{Doing, Error, Result};
 use crate::image::NewImageDir;
-use crate::image::proto::{StasisGuard, CoreEntry, FdinfoEntry, FsEntry, MmEntry, StasisRestartEntry, StasisTaskEntry};
+use crate::image::proto::{CoreEntry, FdinfoEntry, FsEntry, MmEntry, StasisGuard, StasisRestartEntry, StasisTaskEntry};
 use crate::options::{AfterDump, DumpOptions};
 use crate::proc::{smaps, task, timers};
 use crate::remote::Leftover;
@@ -191,7 +191,9 @@ fn collect_process(
             Error::unsupported(format!("process {pid}"), "it has no vDSO, where the engine would put its stub")
         })?;
         let hole = |len| memory::hole(&areas, len);
-        let room = inside::Room { vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
+        let locked = process.status.vm_locked.unwrap_or(0) > 0;
+        let room =
+            inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
         inside::ask(process, &posix, &room)?
     };
     let memory =

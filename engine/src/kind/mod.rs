@@ -195,6 +195,16 @@ fn unsupported(descriptor: &Descriptor) -> Error {
         .with_help("close the descriptor before the dump")
 }
 
+/// The flags of a file that has O_ASYNC.
+pub fn asynchronous(entry: &FileEntry) -> Option<u32> {
+    let flags = [
+        entry.reg.as_ref().map(|f| f.flags),
+        entry.pipe.as_ref().map(|f| f.flags),
+        entry.efd.as_ref().map(|f| f.flags),
+    ];
+    flags.into_iter().flatten().find(|flags| flags & libc::O_ASYNC as u32 != 0)
+}
+
 /// Sets the owner of asynchronous I/O. The kernel keeps the credentials of whoever sets it; where they are not ours,
 /// this thread takes them for the moment of the call.
 pub fn set_owner(fd: BorrowedFd<'_>, owner: &FownEntry) -> Result<()> {

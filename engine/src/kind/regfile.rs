@@ -61,9 +61,9 @@ impl Kind for RegFile {
     }
 }
 
-/// null, zero, full, random, urandom, kmsg: devices without a state of their own.
+/// null, zero, full, random, urandom: devices without a state of their own.
 fn is_memory_device(rdev: u64) -> bool {
-    major(rdev) == 1 && matches!(minor(rdev), 3 | 5 | 7 | 8 | 9 | 11)
+    major(rdev) == 1 && matches!(minor(rdev), 3 | 5 | 7 | 8 | 9)
 }
 
 /// The message of a file, without what belongs to its open file description.
