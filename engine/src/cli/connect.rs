@@ -25,8 +25,12 @@ fn failed(module: &'static str, error: &crate::error::Error) -> CliError {
 }
 
 /// Restores a tree; the result is the exit status of the command.
-pub fn restore(_options: &RestoreOptions) -> Result<u8, CliError> {
-    Err(CliError::not_built("restore"))
+pub fn restore(options: &RestoreOptions) -> Result<u8, CliError> {
+    let report = crate::restore::run(options).map_err(|e| failed("restore", &e))?;
+    if options.detached || options.exec_cmd.is_some() {
+        return Ok(0);
+    }
+    crate::restore::wait(report.pid).map_err(|e| failed("restore", &e))
 }
 
 /// Says of each object of a tree whether it could be dumped.

@@ -58,11 +58,6 @@ impl Program {
         batch.call(nr, &args);
     }
 
-    /// Whether it holds nothing.
-    pub fn is_empty(&self) -> bool {
-        self.batches.is_empty()
-    }
-
     /// The batches, after they were run.
     pub fn batches(&self) -> &[Batch] {
         &self.batches

@@ -121,7 +121,7 @@ pub fn load(path: &std::path::Path) -> Result<Images> {
 }
 
 /// Reads all entries of a file that need not be there.
-fn optional_all<M: prost::Message + Default>(dir: &ImageDir, name: crate::image::Name<M>) -> Result<Vec<M>> {
+fn optional_all<M: prost::Message + prost::Name + Default>(dir: &ImageDir, name: crate::image::Name<M>) -> Result<Vec<M>> {
     match dir.open_file(&name.to_string())? {
         Some(_) => Ok(dir.read_all(name)?),
         None => Ok(Vec::new()),

@@ -66,6 +66,23 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     Ok(Report { pid, forking, total: started.elapsed(), processes })
 }
 
+/// Waits for the root of a restored tree to end: its exit code, or 128 and the signal that killed it.
+///
+/// # Errors
+/// The root is not our child.
+pub fn wait(root: Pid) -> Result<u8> {
+    use crate::error::Doing;
+    use nix::sys::wait::{WaitStatus, waitpid};
+    loop {
+        match waitpid(root, None) {
+            Ok(WaitStatus::Exited(_, code)) => return Ok(code as u8),
+            Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(128u8.wrapping_add(signal as u8)),
+            Ok(_) | Err(crate::sys::Errno::EINTR) => {}
+            Err(e) => return Err(e).doing(|| format!("wait for process {root}")),
+        }
+    }
+}
+
 /// Gives every descriptor table what the images have for it.
 fn hand_out(images: &Images, tree: &tree::Tree, cx: &mut crate::kind::RestoreContext<'_>) -> Result<()> {
     let mut work = Vec::new();

@@ -58,11 +58,10 @@ fn die(member: &Member, tree: &Tree, task: &TaskImage) -> Result<()> {
     ptrace::cont(member.tid, signal).doing(|| format!("end process {}", member.tid))?;
     loop {
         match ptrace::wait(member.tid, true).doing(|| format!("wait for the end of process {}", member.tid))? {
-            Some((_, event)) if event.is_end() => return Ok(()),
             Some((_, Event::Stopped { signal: again, .. })) => {
                 ptrace::cont(member.tid, again).doing(|| format!("end process {}", member.tid))?;
             }
-            None => return Ok(()),
+            Some(_) | None => return Ok(()),
         }
     }
 }

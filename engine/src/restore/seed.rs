@@ -98,7 +98,8 @@ pub fn program(layout: &Layout) -> Result<OwnedFd> {
 }
 
 fn in_memfd(image: &[u8]) -> sys::Result<OwnedFd> {
-    let fd = match memfd_create("stasis-seed", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_EXEC) {
+    let executable = MFdFlags::from_bits_retain(libc::MFD_EXEC);
+    let fd = match memfd_create("stasis-seed", MFdFlags::MFD_CLOEXEC | executable) {
         // before Linux 6.3 every memfd is executable
         Err(sys::Errno::EINVAL) => memfd_create("stasis-seed", MFdFlags::MFD_CLOEXEC)?,
         other => other?,

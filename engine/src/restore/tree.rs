@@ -192,7 +192,9 @@ impl<'a> Grower<'a> {
                     park += len;
                 }
                 _ if (layout.area..layout.area + layout.len()).contains(&start) => {}
-                _ => drop(batch.call(libc::SYS_munmap, &[start, len])),
+                _ => {
+                    batch.call(libc::SYS_munmap, &[start, len]);
+                }
             }
         }
         if park > layout.area + layout.len() {
@@ -217,7 +219,7 @@ impl<'a> Grower<'a> {
             children.iter().copied().partition(|&c| leads && self.sid(c) == born && born != 0);
         self.spawn(i, &early, false, born)?;
         if leads {
-            self.run(i, |batch| drop(batch.call(libc::SYS_setsid, &[])))?;
+            self.run(i, |batch| batch.call(libc::SYS_setsid, &[]))?;
         }
         let (own, foreign): (Vec<_>, Vec<_>) =
             rest.into_iter().partition(|&c| self.sid(c) == sid || self.sid(c) == self.pid(c));
@@ -242,7 +244,7 @@ impl<'a> Grower<'a> {
                 let what = format!("process {} is in session {sid}, whose leader is no relative", self.pid(group[0]));
                 return Err(Error::state(what).with_help("such orphans cannot be restored yet"));
             }
-            self.run(leader, |batch| drop(batch.call(libc::SYS_setsid, &[])))?;
+            self.run(leader, |batch| batch.call(libc::SYS_setsid, &[]))?;
             self.born_sid[leader] = sid;
             return self.spawn(leader, &group, true, sid);
         }
@@ -302,7 +304,7 @@ impl<'a> Grower<'a> {
         Ok(())
     }
 
-    fn run(&mut self, i: usize, fill: impl FnOnce(&mut Batch)) -> Result<()> {
+    fn run(&mut self, i: usize, fill: impl FnOnce(&mut Batch) -> crate::remote::Handle) -> Result<()> {
         let mut batch = self.batch();
         fill(&mut batch);
         let member = self.members[i].as_ref().ok_or_else(|| Error::state("a process was not born"))?;
