@@ -46,7 +46,7 @@ fn die(member: &Member, tree: &Tree, task: &TaskImage) -> Result<()> {
     let mut program = Program::new(&tree.layout);
     set_name(&mut program, &task.core.comm);
     // A signal that dumps core must not do so again.
-    program.call_with(libc::SYS_prlimit64, &[0, libc::RLIMIT_CORE as u64, 0, 0], 2, &[0; 16]);
+    program.call(libc::SYS_prctl, &[libc::PR_SET_DUMPABLE as u64, 0]);
     super::crew::run_all(tree.layout.stub(), &mut [(member, program)])?;
     if signal == 0 {
         let (at, len) = tree.layout.batch();
@@ -79,6 +79,12 @@ pub fn prepare(images: &Images, tree: &Tree) -> Result<()> {
         if leader.is_none() {
             let (at, len) = tree.layout.batch();
             let mut batch = crate::remote::Batch::new(at, len, 4);
+            let mut name = task.core.comm.clone();
+            name.push(0);
+            let name = batch.put(&name);
+            batch.call(libc::SYS_prctl, &[libc::PR_SET_NAME as u64, name.0]);
+            let mask = batch.put(&task.core.blk_sigset.to_ne_bytes());
+            batch.call(libc::SYS_rt_sigprocmask, &[libc::SIG_SETMASK as u64, mask.0, 0, 8]);
             batch.call(libc::SYS_exit, &[u64::from(task.core.exit_code >> 8 & 0xff)]);
             leave_group(&tree.leaders[i], tree.layout.stub(), &batch)?;
         }
@@ -128,7 +134,9 @@ fn process(tree: &Tree, task: &TaskImage, threads: &[(&Member, &ThreadImage)], l
             let args = [tree.layout.area, tree.layout.len(), 0, 0, 0, 0];
             call_and_stop(last, at, libc::SYS_munmap, args)?;
         }
-        None => tracing::warn!("process {} keeps the restore's work area: it has no system call instruction", task.pid()),
+        None => {
+            tracing::warn!("process {} keeps the restore's work area: it has no system call instruction", task.pid())
+        }
     }
     settle(last, last_image, task, &finals[threads.len() - 1])
 }
