@@ -15,7 +15,7 @@ mod write;
 use crate::cancel;
 use crate::error::{Doing, Error, Result};
 use crate::image::NewImageDir;
-use crate::image::proto::{CoreEntry, FdinfoEntry, FsEntry, MmEntry, StasisRestartEntry, StasisTaskEntry};
+use crate::image::proto::{StasisGuard, CoreEntry, FdinfoEntry, FsEntry, MmEntry, StasisRestartEntry, StasisTaskEntry};
 use crate::options::{AfterDump, DumpOptions};
 use crate::proc::{smaps, task, timers};
 use crate::remote::Leftover;
@@ -202,6 +202,7 @@ fn collect_process(
     if let Some(task) = cores.tasks.first_mut() {
         task.vma_names = memory.names;
         task.vma_flags = memory.flags;
+        task.guards = memory.guards.iter().map(|&(start, end)| StasisGuard { start, end }).collect();
     }
     collected.restarts.append(&mut cores.restarts);
     collected.tasks.append(&mut cores.tasks);

@@ -278,6 +278,10 @@ fn extras(program: &mut Program, task: &TaskImage) {
             program.call(libc::SYS_mlock2, &[flags.start, flags.end - flags.start, MLOCK_ONFAULT]);
         }
     }
+    for guard in &extra.guards {
+        const MADV_GUARD_INSTALL: u64 = 102;
+        program.call(libc::SYS_madvise, &[guard.start, guard.end - guard.start, MADV_GUARD_INSTALL]);
+    }
     for name in &extra.vma_names {
         if let Some(end) = end_of(name.start) {
             let mut text = name.name.clone();
