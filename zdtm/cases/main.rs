@@ -6,11 +6,14 @@
 
 mod gate;
 mod tools;
+mod tools_creds;
+mod tools_rlimits;
 mod tools_sched;
 mod tools_signals;
 mod tools_spin;
 mod tools_tasks;
 mod tools_threads;
+mod tools_timers;
 mod tools_x86;
 
 use gate::{Gate, Verdict};
