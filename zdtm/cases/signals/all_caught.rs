@@ -4,7 +4,7 @@ use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_signals::{caught, count};
 use crate::tools_spin::spin;
 use crate::tools_tasks::Word;
-use crate::tools_threads::{Call, futex, join};
+use crate::tools_threads::{Call, futex};
 
 fn all_caught() -> Vec<i32> {
     (1..=64).filter(|signal| caught(*signal) != 0).collect()
@@ -17,8 +17,8 @@ pub fn run(gate: &mut Gate) -> Verdict {
         count(signal, if signal % 2 == 0 { libc::SA_RESTART } else { 0 })?;
     }
     let waiter = Call::start(libc::SYS_futex, || futex(&WORD, libc::FUTEX_WAIT, 0))?;
-    let sleeper = crate::tools_threads::spawn(|| {
-        let time = libc::timespec { tv_sec: 0, tv_nsec: 300_000_000 };
+    let sleeper = Call::start(libc::SYS_clock_nanosleep, || {
+        let time = libc::timespec { tv_sec: 0, tv_nsec: 500_000_000 };
         // SAFETY: the time is valid; the remaining time is not asked for.
         unsafe { libc::nanosleep(&time, std::ptr::null_mut()) }
     })?;
@@ -32,6 +32,6 @@ pub fn run(gate: &mut Gate) -> Verdict {
     check_eq("signals caught", all_caught(), Vec::new())?;
     check_eq("the woken", futex(&WORD, libc::FUTEX_WAKE, 1), (1, 0))?;
     check_eq("the wait", waiter.result()?, (0, 0))?;
-    check_eq("the sleep", join(sleeper)?, 0)?;
+    check_eq("the sleep", sleeper.result()?, 0)?;
     check_eq("signals caught at the end", all_caught(), Vec::new())
 }

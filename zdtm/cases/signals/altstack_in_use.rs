@@ -12,8 +12,10 @@ const SIZE: usize = 64 << 10;
 const AUTODISARM: c_int = 1 << 31;
 
 static STEP: Word = Word::new();
-/// What each handler saw of its stack after the gate: address, flags, size, and how an attempt to change it ended.
-static SEEN: Mutex<Vec<(usize, c_int, usize, Outcome, u64)>> = Mutex::new(Vec::new());
+/// What a handler saw of its stack after the gate: address, flags, size, how an attempt to change it ended, its mask.
+type Sight = (usize, c_int, usize, Outcome, u64);
+
+static SEEN: Mutex<Vec<Sight>> = Mutex::new(Vec::new());
 
 fn altstack(new: *const libc::stack_t) -> (libc::stack_t, Outcome) {
     // SAFETY: an all-zero stack description is valid; the kernel writes it.

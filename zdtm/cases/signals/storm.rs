@@ -1,5 +1,5 @@
 //! Queued signals that come all the time while the process is frozen: a handler sees each of them once and in order.
-//@ witness: -pending # signals come and go
+//@ witness: -SigPnd -ShdPnd -SigBlk # signals come and go, and the handler runs
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_signals::{Info, change_mask, handle_info, mask, queue};

@@ -1,5 +1,6 @@
 //! A one-shot timer runs out once, not early and not after the whole time anew; with its signal pending at the dump, it
 //! does not run out again.
+//@ witness: -SigPnd -ShdPnd # timers run out meanwhile
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_signals::{change_mask, mask, pending, take, take_now};

@@ -1,5 +1,6 @@
 //! Interval timers go on ticking at their pace: a real one of 50 ms, and a profiling and a virtual one that count
 //! processor time.
+//@ witness: -SigBlk -ShdPnd # signals come and go, and the handler runs
 use crate::gate::{Gate, Verdict, check};
 use crate::tools_signals::{caught, count};
 use crate::tools_tasks::await_that;

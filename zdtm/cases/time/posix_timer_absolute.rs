@@ -1,4 +1,5 @@
 //! Timers set to a point in time run out at that point, on the real-time and on the monotonic clock.
+//@ witness: -SigPnd -ShdPnd # timers run out meanwhile
 use crate::gate::{Gate, Verdict, check, check_eq, fail};
 use crate::tools_signals::{change_mask, mask, take};
 use crate::tools_timers::{Notify, Timer};

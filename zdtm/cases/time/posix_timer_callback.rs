@@ -1,4 +1,5 @@
 //! A timer of the C library that calls a function in a thread of its own calls it after the restore, with its value.
+//@ witness: -threads -maps -pss # the library makes a thread for each call
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_tasks::{Word, await_that, must, outcome};
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! POSIX timers armed before the dump run out after the restore: the signal tells the timer's id and carries its value,
 //! for the process and for the one thread that it is meant for; one that repeats goes on repeating.
+//@ witness: -SigPnd -ShdPnd # timers run out meanwhile
 use crate::gate::{Gate, Verdict, check, check_eq, fail};
 use crate::tools_signals::{Info, change_mask, mask, take, take_now};
 use crate::tools_tasks::{Word, gettid};
