@@ -1,5 +1,4 @@
 //! What each thread wants done when memory of it fails: killed at once, or when it touches it.
-//@ needs: [symbol:memory_failure]
 use crate::gate::{Gate, Verdict};
 use crate::tools_tasks::{must, outcome, prctl};
 use crate::tools_threads::{Setup, each_thread};
