@@ -13,7 +13,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let chld = mask(&[libc::SIGCHLD]);
     change_mask(libc::SIG_BLOCK, chld);
     let ended = child(gate, |_| {
-        while processor_time()? < Duration::from_millis(80) {}
+        while processor_time()? < Duration::from_millis(300) {}
         // SAFETY: the calls take numbers only; _exit only ends the process.
         unsafe {
             must("setresuid", outcome(libc::setresuid(1357, 0, 0)))?;
@@ -29,9 +29,9 @@ pub fn run(gate: &mut Gate) -> Verdict {
         got,
         [libc::SIGCHLD, 0, libc::CLD_EXITED, ended.as_raw(), 1357, 77],
     )?;
-    // In ticks of 10 ms: user time at byte 32, system time at 40.
+    // In ticks of 10 ms, about thirty: user time at byte 32, system time at 40.
     let ticks = info.i32(32) + info.i32(40);
-    check(&format!("{ticks} ticks of processor time"), (6..1000).contains(&ticks))?;
+    check(&format!("{ticks} ticks of processor time"), (5..1000).contains(&ticks))?;
     check_eq("another SIGCHLD", take_now(chld)?, None)?;
     check_eq("the status", wait_status(-1, 0), (i64::from(ended.as_raw()), 77 << 8))
 }
