@@ -54,7 +54,9 @@ impl<'a> Files<'a> {
         // A zombie leader's table is gone; its threads still have it.
         let (dir, source) = match process.has_dead_leader() {
             false => (None, pidfd),
-            true => (Some(process.dir.thread(pid)?), sys::pidfd::open_thread(pid).doing(|| "open a pidfd of a thread")?),
+            true => {
+                (Some(process.dir.thread(pid)?), sys::pidfd::open_thread(pid).doing(|| "open a pidfd of a thread")?)
+            }
         };
         let dir = dir.as_ref().unwrap_or(&process.dir);
         let mut numbers = task::descriptors(dir)?;

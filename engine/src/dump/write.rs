@@ -110,12 +110,7 @@ fn target(
     Ok(Target { source, runs, given, file, name: name.to_string(), sums: ChunkSums::new() })
 }
 
-fn write_map(
-    out: &NewImageDir,
-    name: crate::image::Name<PagemapEntry>,
-    target: &Target,
-    index: usize,
-) -> Result<()> {
+fn write_map(out: &NewImageDir, name: crate::image::Name<PagemapEntry>, target: &Target, index: usize) -> Result<()> {
     let page = sys::page_size();
     let mut writer = out.writer(name);
     writer.other(&PagemapHead { pages_id: pages_id(index) as u32 })?;

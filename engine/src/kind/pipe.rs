@@ -82,14 +82,17 @@ impl Contents {
         // A write end cannot be read through; another description of the pipe that can is made by way of /proc.
         let reader = match reads {
             true => None,
-            false => Some(reopen(descriptor.copy.as_fd(), libc::O_RDONLY | libc::O_NONBLOCK)
-                .doing(|| format!("open the other end of {}", descriptor.describe()))?),
+            false => Some(
+                reopen(descriptor.copy.as_fd(), libc::O_RDONLY | libc::O_NONBLOCK)
+                    .doing(|| format!("open the other end of {}", descriptor.describe()))?,
+            ),
         };
         self.seen.insert(pipe_id);
         let from = reader.as_ref().map_or(descriptor.copy.as_fd(), |fd| fd.as_fd());
         let doing = || format!("copy what is in {}", descriptor.describe());
         let size = fcntl(from, FcntlArg::F_GETPIPE_SZ).doing(doing)? as u32;
-        let (bytes, packets) = copy_content(from, size, descriptor.flags() & libc::O_DIRECT as u32 != 0).doing(doing)?;
+        let (bytes, packets) =
+            copy_content(from, size, descriptor.flags() & libc::O_DIRECT as u32 != 0).doing(doing)?;
         let record = PipeDataEntry { pipe_id, bytes: bytes.len() as u32, size: Some(size) };
         if !packets.is_empty() {
             self.packets.push((pipe_id, packets));

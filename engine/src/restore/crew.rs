@@ -105,7 +105,9 @@ impl Member {
                 Some((_, Event::Stopped { .. })) => {
                     ptrace::cont(tid, 0).doing(|| format!("resume task {tid}"))?;
                 }
-                Some((_, event)) => return Err(Error::state(format!("task {tid} died while it was being restored: {event:?}"))),
+                Some((_, event)) => {
+                    return Err(Error::state(format!("task {tid} died while it was being restored: {event:?}")));
+                }
                 None => return Err(Error::state(format!("task {tid} is not there"))),
             }
         }

@@ -28,7 +28,11 @@ pub struct Given {
 }
 
 /// Opens every file of the images, what others need first.
-pub fn open_all<'a>(images: &'a Images, options: &'a RestoreOptions, root: BorrowedFd<'a>) -> Result<RestoreContext<'a>> {
+pub fn open_all<'a>(
+    images: &'a Images,
+    options: &'a RestoreOptions,
+    root: BorrowedFd<'a>,
+) -> Result<RestoreContext<'a>> {
     let mut cx = RestoreContext {
         options,
         root,
@@ -59,17 +63,11 @@ fn wanted(images: &Images) -> Vec<u32> {
     ids.into_iter().collect()
 }
 
-fn open_one(
-    id: u32,
-    images: &Images,
-    cx: &mut RestoreContext<'_>,
-    on_the_way: &mut HashSet<u32>,
-) -> Result<()> {
+fn open_one(id: u32, images: &Images, cx: &mut RestoreContext<'_>, on_the_way: &mut HashSet<u32>) -> Result<()> {
     if cx.open.contains_key(&id) {
         return Ok(());
     }
-    let entry =
-        images.files.get(&id).ok_or_else(|| Error::state(format!("the images name file {id} and lack it")))?;
+    let entry = images.files.get(&id).ok_or_else(|| Error::state(format!("the images name file {id} and lack it")))?;
     if !on_the_way.insert(id) {
         return Err(Error::state(format!("file {id} of the images needs itself")));
     }
@@ -98,15 +96,13 @@ fn load_contents(images: &Images, cx: &mut RestoreContext<'_>) -> Result<()> {
 pub fn hand_out(layout: &Layout, work: Vec<(&Member, Vec<Given>)>) -> Result<()> {
     let mut sockets = Vec::new();
     for (member, given) in &work {
-        let highest = given.iter().map(|g| g.number).max().unwrap_or(0);
         let mut program = Program::new(layout);
         let batch = program.room(8, 64);
         batch.call(libc::SYS_close_range, &[0, u64::from(u32::MAX), 0]);
         let pair = batch.room(8);
         let kind = (libc::SOCK_SEQPACKET) as u64;
         batch.call(libc::SYS_socketpair, &[libc::AF_UNIX as u64, kind, 0, pair.0]);
-        // Above all numbers that are given, and so above all that arrive.
-        let park = (highest + 1).max(given.len() as i32 + 1) as u64;
+        let park = parking(given);
         batch.call_for(libc::SYS_fcntl, &[0, libc::F_DUPFD as u64, park], park as i64);
         batch.call(libc::SYS_close, &[0]);
         sockets.push((*member, program));
@@ -131,6 +127,14 @@ pub fn hand_out(layout: &Layout, work: Vec<(&Member, Vec<Given>)>) -> Result<()>
     Ok(())
 }
 
+/// Where the socket waits: above the numbers at which descriptors arrive, and at none where one belongs. Not simply
+/// above all, which may be beyond the limit of open files.
+fn parking(given: &[Given]) -> u64 {
+    let taken: HashSet<i32> = given.iter().map(|g| g.number).collect();
+    let lowest = (given.len() as i32).max(2);
+    (lowest..).find(|n| !taken.contains(n)).unwrap_or(lowest) as u64
+}
+
 /// A message that a task receives, to be checked.
 struct Arrival {
     batch: usize,
@@ -147,9 +151,8 @@ impl Arrival {
         let truncated = batch.u32_at(self.header.plus(48)) & libc::MSG_CTRUNC as u32 != 0;
         let received = batch.result(self.call).ok();
         let header = size_of::<libc::cmsghdr>() as u64;
-        let in_place = (0..self.count).all(|i| {
-            batch.u32_at(self.control.plus(header + i as u64 * 4)) == (self.first + i as i32) as u32
-        });
+        let in_place = (0..self.count)
+            .all(|i| batch.u32_at(self.control.plus(header + i as u64 * 4)) == (self.first + i as i32) as u32);
         if truncated || received != Some(1) || !in_place {
             let what = format!("task {} did not get {} descriptors from number {}", member.tid, self.count, self.first);
             return Err(Error::state(what).with_help("is the limit of open files (ulimit -n) large enough?"));
@@ -167,10 +170,8 @@ fn send_to<'m>(
 ) -> Result<(&'m Member, Program, Vec<Arrival>)> {
     given.sort_by_key(|g| g.number);
     let pidfd = sys::pidfd::open(member.tid).doing(|| format!("open a pidfd of task {}", member.tid))?;
-    let socket =
-        sys::pidfd::get_fd(pidfd.as_fd(), 1).doing(|| format!("take the socket of task {}", member.tid))?;
-    let highest = given.iter().map(|g| g.number).max().unwrap_or(0);
-    let park = (highest + 1).max(given.len() as i32 + 1) as u64;
+    let socket = sys::pidfd::get_fd(pidfd.as_fd(), 1).doing(|| format!("take the socket of task {}", member.tid))?;
+    let park = parking(&given);
     let mut program = Program::new(layout);
     program.call(libc::SYS_close, &[1]);
     let mut arrivals = Vec::new();

@@ -272,9 +272,18 @@ fn through_proc(task: &TaskImage) -> Result<()> {
         tracing::warn!("the oom_score_adj {adj} of process {pid} cannot be set: {e}");
     }
     if let Some(filter) = task.threads.first().and_then(|t| t.extra.coredump_filter) {
-        set("coredump_filter", format!("{filter:08x}")).doing(|| format!("set the core dump filter of {pid}"))?;
+        set_filter(pid, filter).doing(|| format!("set the core dump filter of {pid}"))?;
     }
     Ok(())
+}
+
+/// The file shows the filter in hexadecimal and takes it so only with a prefix.
+fn set_filter(pid: sys::Pid, filter: u32) -> std::io::Result<()> {
+    let path = format!("/proc/{pid}/coredump_filter");
+    match std::fs::read_to_string(&path)?.trim() == format!("{filter:08x}") {
+        true => Ok(()),
+        false => std::fs::write(&path, format!("{filter:#x}")),
+    }
 }
 
 /// After its credentials, which reset it: whether a process may dump core and be traced.

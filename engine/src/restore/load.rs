@@ -121,7 +121,10 @@ pub fn load(path: &std::path::Path) -> Result<Images> {
 }
 
 /// Reads all entries of a file that need not be there.
-fn optional_all<M: prost::Message + prost::Name + Default>(dir: &ImageDir, name: crate::image::Name<M>) -> Result<Vec<M>> {
+fn optional_all<M: prost::Message + prost::Name + Default>(
+    dir: &ImageDir,
+    name: crate::image::Name<M>,
+) -> Result<Vec<M>> {
     match dir.open_file(&name.to_string())? {
         Some(_) => Ok(dir.read_all(name)?),
         None => Ok(Vec::new()),
@@ -217,8 +220,7 @@ fn load_task(
     let mm: MmEntry = dir.read_one(kinds::MM.of(pid))?;
     let pages = PageMap::read(dir, kinds::PAGEMAP.of(pid), sys::page_size())?
         .ok_or_else(|| Error::state(format!("the images lack pagemap-{pid}.img")))?;
-    let live =
-        LiveImage { ids: dir.read_one(kinds::IDS.of(pid))?, mm, pages, fs: dir.read_one(kinds::FS.of(pid))? };
+    let live = LiveImage { ids: dir.read_one(kinds::IDS.of(pid))?, mm, pages, fs: dir.read_one(kinds::FS.of(pid))? };
     check_areas(pid, &live)?;
     Ok(TaskImage { entry, core, threads, live: Some(live) })
 }

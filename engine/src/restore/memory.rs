@@ -143,7 +143,12 @@ fn map(program: &mut Program, task: &TaskImage, vma: &VmaEntry, numbers: &Number
     let known = status::FILE_PRIVATE | status::FILE_SHARED | status::ANON_PRIVATE | status::ANON_SHARED | status::MEMFD;
     let refused = status::SYSV | status::SOCKET | status::AIO_RING | status::SHADOW_STACK | status::UPROBES;
     if vma.status & known == 0 || vma.status & refused != 0 {
-        let what = format!("process {}: the area {:x}-{:x} is of a kind that is not supported yet", task.pid(), vma.start, vma.end);
+        let what = format!(
+            "process {}: the area {:x}-{:x} is of a kind that is not supported yet",
+            task.pid(),
+            vma.start,
+            vma.end
+        );
         return Err(Error::state(what));
     }
     let kept = libc::MAP_SHARED
@@ -266,13 +271,16 @@ fn extras(program: &mut Program, task: &TaskImage) {
     const MLOCK_ONFAULT: u64 = 1;
     const PR_SET_VMA: u64 = 0x5356_4d41;
     let Some(extra) = task.threads.first().map(|t| &t.extra) else { return };
-    let end_of = |start: u64| {
-        task.live.as_ref().and_then(|l| l.mm.vmas.iter().find(|v| v.start == start)).map(|v| v.end)
-    };
+    let end_of =
+        |start: u64| task.live.as_ref().and_then(|l| l.mm.vmas.iter().find(|v| v.start == start)).map(|v| v.end);
     for flags in &extra.vma_flags {
         if flags.lockonfault == Some(true) {
             program.call(libc::SYS_mlock2, &[flags.start, flags.end - flags.start, MLOCK_ONFAULT]);
         }
+    }
+    for guard in &extra.guards {
+        const MADV_GUARD_INSTALL: u64 = 102;
+        program.call(libc::SYS_madvise, &[guard.start, guard.end - guard.start, MADV_GUARD_INSTALL]);
     }
     for name in &extra.vma_names {
         if let Some(end) = end_of(name.start) {

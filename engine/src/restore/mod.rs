@@ -59,9 +59,9 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     threads::restrict(&images, &tree)?;
     identity::dumpable(&images, &tree)?;
     seccomp::install(&images, &tree)?;
-    release::prepare(&images, &tree)?;
+    release::prepare(&images, &tree, options.leave_stopped)?;
     let processes = images.tasks.len();
-    release::let_go(&images, tree, options.leave_stopped)?;
+    release::let_go(&images, tree)?;
     let pid = images.tasks[0].pid();
     Ok(Report { pid, forking, total: started.elapsed(), processes })
 }

@@ -46,7 +46,7 @@ fn die(member: &Member, tree: &Tree, task: &TaskImage) -> Result<()> {
     let mut program = Program::new(&tree.layout);
     set_name(&mut program, &task.core.comm);
     // A signal that dumps core must not do so again.
-    program.call_with(libc::SYS_prlimit64, &[0, libc::RLIMIT_CORE as u64, 0, 0], 2, &[0; 16]);
+    program.call(libc::SYS_prctl, &[libc::PR_SET_DUMPABLE as u64, 0]);
     super::crew::run_all(tree.layout.stub(), &mut [(member, program)])?;
     if signal == 0 {
         let (at, len) = tree.layout.batch();
@@ -67,7 +67,7 @@ fn die(member: &Member, tree: &Tree, task: &TaskImage) -> Result<()> {
 }
 
 /// Gives every thread its registers; the seed is unmapped. After this the tasks only wait to be let go.
-pub fn prepare(images: &Images, tree: &Tree) -> Result<()> {
+pub fn prepare(images: &Images, tree: &Tree, leave_stopped: bool) -> Result<()> {
     let layout = Layout::native();
     for (i, task) in images.tasks.iter().enumerate() {
         if task.is_zombie() {
@@ -79,10 +79,16 @@ pub fn prepare(images: &Images, tree: &Tree) -> Result<()> {
         if leader.is_none() {
             let (at, len) = tree.layout.batch();
             let mut batch = crate::remote::Batch::new(at, len, 4);
+            let mut name = task.core.comm.clone();
+            name.push(0);
+            let name = batch.put(&name);
+            batch.call(libc::SYS_prctl, &[libc::PR_SET_NAME as u64, name.0]);
+            let mask = batch.put(&task.core.blk_sigset.to_ne_bytes());
+            batch.call(libc::SYS_rt_sigprocmask, &[libc::SIG_SETMASK as u64, mask.0, 0, 8]);
             batch.call(libc::SYS_exit, &[u64::from(task.core.exit_code >> 8 & 0xff)]);
             leave_group(&tree.leaders[i], tree.layout.stub(), &batch)?;
         }
-        process(tree, task, &threads, &layout)?;
+        process(tree, task, &threads, &layout, leave_stopped)?;
     }
     Ok(())
 }
@@ -104,7 +110,7 @@ fn leave_group(member: &Member, stub: u64, batch: &crate::remote::Batch) -> Resu
 }
 
 /// Prepares a process: all threads but the last keep their seed until that one has unmapped it.
-fn process(tree: &Tree, task: &TaskImage, threads: &[(&Member, &ThreadImage)], layout: &Layout) -> Result<()> {
+fn process(tree: &Tree, task: &TaskImage, threads: &[(&Member, &ThreadImage)], layout: &Layout, leave_stopped: bool) -> Result<()> {
     let Some(((last, last_image), rest)) = threads.split_last() else { return Ok(()) };
     let mut xstate = Vec::new();
     for (member, image) in rest.iter().copied().chain([(*last, *last_image)]) {
@@ -128,9 +134,37 @@ fn process(tree: &Tree, task: &TaskImage, threads: &[(&Member, &ThreadImage)], l
             let args = [tree.layout.area, tree.layout.len(), 0, 0, 0, 0];
             call_and_stop(last, at, libc::SYS_munmap, args)?;
         }
-        None => tracing::warn!("process {} keeps the restore's work area: it has no system call instruction", task.pid()),
+        None => {
+            tracing::warn!("process {} keeps the restore's work area: it has no system call instruction", task.pid())
+        }
+    }
+    if let Some(signal) = stop_signal(task, leave_stopped) {
+        stop(last, signal)?;
     }
     settle(last, last_image, task, &finals[threads.len() - 1])
+}
+
+/// The signal that a process is stopped by when it is let go.
+fn stop_signal(task: &TaskImage, leave_stopped: bool) -> Option<i32> {
+    const STOPPED: u32 = 3;
+    if leave_stopped {
+        return Some(libc::SIGSTOP);
+    }
+    (task.core.task_state == STOPPED).then(|| task.core.stop_signo.map_or(libc::SIGSTOP, |signal| signal as i32))
+}
+
+/// Stops a process by SIGSTOP while all its other signals are blocked, so that none of its queue is delivered before
+/// it stops. Its other threads join the stop when they are let go.
+fn stop(member: &Member, signal: i32) -> Result<()> {
+    let tid = member.tid;
+    let doing = || format!("stop process {tid}");
+    let stop = nix::sys::signal::SIGSTOP;
+    nix::sys::signal::kill(tid, stop).doing(doing)?;
+    ptrace::cont(tid, 0).doing(doing)?;
+    expect(tid, Event::Stopped { signal: stop as i32, event: 0 })?;
+    // The tracer may name the signal that stops it.
+    ptrace::cont(tid, signal).doing(doing)?;
+    expect(tid, Event::Stopped { signal, event: ptrace::EVENT_STOP })
 }
 
 /// Where the stub's system call instruction is.
@@ -241,16 +275,10 @@ fn settle(member: &Member, image: &ThreadImage, task: &TaskImage, regs: &Regs) -
 }
 
 /// Lets all threads go. Nothing can fail from here on that would be the tree's fault.
-pub fn let_go(images: &Images, tree: Tree, leave_stopped: bool) -> Result<()> {
-    const STOPPED: u32 = 3;
+pub fn let_go(images: &Images, tree: Tree) -> Result<()> {
     for (i, task) in images.tasks.iter().enumerate() {
         if task.is_zombie() {
             continue;
-        }
-        if task.core.task_state == STOPPED || leave_stopped {
-            let signal = task.core.stop_signo.filter(|_| !leave_stopped).unwrap_or(libc::SIGSTOP as u32);
-            let signal = nix::sys::signal::Signal::try_from(signal as i32).unwrap_or(nix::sys::signal::SIGSTOP);
-            nix::sys::signal::kill(task.pid(), signal).doing(|| format!("stop process {}", task.pid()))?;
         }
         for member in &tree.threads[i] {
             detach(member)?;

@@ -43,7 +43,10 @@ fn chain(images: &Images, last: Option<u32>) -> Result<Vec<u32>> {
     let mut chain = Vec::new();
     let mut next = last;
     while let Some(n) = next {
-        let filter = images.filters.get(n as usize).ok_or_else(|| Error::state(format!("the images lack seccomp filter {n}")))?;
+        let filter = images
+            .filters
+            .get(n as usize)
+            .ok_or_else(|| Error::state(format!("the images lack seccomp filter {n}")))?;
         if chain.len() > images.filters.len() {
             return Err(Error::state("the seccomp filters of the images go in a circle"));
         }

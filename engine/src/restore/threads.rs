@@ -1,7 +1,7 @@
 //! The threads stage: every thread is cloned with its id, and each gives itself what only it can.
 
-use super::crew::{Member, Program, run_all};
 use super::creds;
+use super::crew::{Member, Program, run_all};
 use super::load::{Images, TaskImage, ThreadImage};
 use super::tree::Tree;
 use crate::error::{Doing, Error, Result};

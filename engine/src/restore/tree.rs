@@ -36,7 +36,8 @@ impl Drop for Tree {
         if self.released {
             return;
         }
-        let all = || self.leaders.iter().chain(&self.helpers).chain(self.threads.iter().flatten());
+        // A leader's end is reported only after that of its threads.
+        let all = || self.threads.iter().flatten().chain(&self.helpers).chain(&self.leaders);
         for member in all() {
             let _ = nix::sys::signal::kill(member.tid, nix::sys::signal::SIGKILL);
         }
@@ -101,7 +102,18 @@ impl<'a> Grower<'a> {
         let members = images.tasks.iter().map(|_| None).collect();
         let born_sid = vec![0; images.tasks.len()];
         let helpers = HashMap::new();
-        Ok(Grower { images, options, layout, index, children, members, born_sid, helpers, vdso: Vec::new(), done: false })
+        Ok(Grower {
+            images,
+            options,
+            layout,
+            index,
+            children,
+            members,
+            born_sid,
+            helpers,
+            vdso: Vec::new(),
+            done: false,
+        })
     }
 
     fn sid(&self, i: usize) -> u32 {
@@ -116,7 +128,8 @@ impl<'a> Grower<'a> {
     fn plant(&mut self) -> Result<()> {
         let (pid, sid) = (self.pid(0), self.sid(0));
         // A root that leads no session stays in ours, unless its session's leader is dead: then a helper leads it.
-        let outer = sid != pid && (self.options.common.shell_job || std::path::Path::new(&format!("/proc/{sid}")).exists());
+        let outer =
+            sid != pid && (self.options.common.shell_job || std::path::Path::new(&format!("/proc/{sid}")).exists());
         if sid == pid || outer || self.index.contains_key(&sid) {
             self.born_sid[0] = if sid == pid { 0 } else { sid };
             let member = self.sow(pid)?;
@@ -200,6 +213,11 @@ impl<'a> Grower<'a> {
         if park > layout.area + layout.len() {
             return Err(Error::state("the vDSO of this kernel is larger than the seed has room for"));
         }
+        // An exec keeps what the engine's own caller had it ignore.
+        for signal in ignored_here()? {
+            let default = batch.put([0u64; 4].as_bytes());
+            batch.call(libc::SYS_rt_sigaction, &[signal, default.0, 0, 8]);
+        }
         // Children that exit while the tree is built leave neither a zombie nor a signal.
         let ignore = batch.put([1u64, 0, 0, 0].as_bytes());
         batch.call(libc::SYS_rt_sigaction, &[libc::SIGCHLD as u64, ignore.0, 0, 8]);
@@ -248,7 +266,7 @@ impl<'a> Grower<'a> {
             self.born_sid[leader] = sid;
             return self.spawn(leader, &group, true, sid);
         }
-        let born = self.clone_by(i, &[sid], false)?;
+        let born = self.clone_by(i, &[Birth::plain(sid)])?;
         let helper = born.into_iter().next().ok_or_else(|| Error::state("a helper was not born"))?;
         let mut batch = self.batch();
         batch.call(libc::SYS_setsid, &[]);
@@ -261,12 +279,12 @@ impl<'a> Grower<'a> {
     }
 
     fn clone_from_helper(&mut self, helper: u32, children: &[usize]) -> Result<Vec<Member>> {
-        let pids: Vec<u32> = children.iter().map(|&c| self.pid(c)).collect();
+        let births: Vec<Birth> = children.iter().map(|&c| Birth::sibling(self.pid(c))).collect();
         let mut batch = self.batch();
-        let calls = clone_calls(&mut batch, &pids, libc::CLONE_PARENT as u64);
+        let calls = clone_calls(&mut batch, &births);
         let helper = &self.helpers[&helper];
         let born = helper.run(self.layout.stub(), &mut batch)?;
-        check_clones(&batch, &calls, &pids)?;
+        check_clones(&batch, &calls, &births)?;
         Ok(born)
     }
 
@@ -274,21 +292,43 @@ impl<'a> Grower<'a> {
     fn spawn(&mut self, i: usize, children: &[usize], siblings: bool, session: u32) -> Result<()> {
         const AT_ONCE: usize = 256;
         for some in children.chunks(AT_ONCE) {
-            let pids: Vec<u32> = some.iter().map(|&c| self.pid(c)).collect();
-            let born = self.clone_by(i, &pids, siblings)?;
+            let births = some.iter().map(|&c| self.birth(i, c, siblings)).collect::<Result<Vec<_>>>()?;
+            let born = self.clone_by(i, &births)?;
             self.place(born)?;
             some.iter().for_each(|&c| self.born_sid[c] = session);
         }
         Ok(())
     }
 
-    fn clone_by(&mut self, i: usize, pids: &[u32], siblings: bool) -> Result<Vec<Member>> {
+    /// How process `c` is to be cloned by process `i`: with what it shares with it.
+    fn birth(&self, i: usize, c: usize, sibling: bool) -> Result<Birth> {
+        let mut birth = if sibling { Birth::sibling(self.pid(c)) } else { Birth::plain(self.pid(c)) };
+        let (Some(by), Some(child)) = (&self.images.tasks[i].live, &self.images.tasks[c].live) else {
+            return Ok(birth);
+        };
+        let shared = [
+            (libc::CLONE_FILES, by.ids.files_id == child.ids.files_id),
+            (libc::CLONE_FS, by.ids.fs_id == child.ids.fs_id),
+        ];
+        birth.flags |= shared.iter().filter(|(_, shared)| *shared).fold(0, |flags, (flag, _)| flags | *flag as u64);
+        let extra = self.images.tasks[c].threads.first().and_then(|t| t.extra.exit_signal);
+        if let Some(signal) = extra.filter(|_| !sibling) {
+            birth.exit_signal = u64::from(signal);
+        }
+        let others = || self.images.tasks.iter().take(c).filter_map(|t| t.live.as_ref());
+        if !shared[0].1 && others().any(|o| o.ids.files_id == child.ids.files_id) {
+            let what = format!("process {} shares its descriptors with one that is not its parent", birth.pid);
+            return Err(Error::state(what).with_help("such trees cannot be restored yet"));
+        }
+        Ok(birth)
+    }
+
+    fn clone_by(&mut self, i: usize, births: &[Birth]) -> Result<Vec<Member>> {
         let mut batch = self.batch();
-        let flags = if siblings { libc::CLONE_PARENT as u64 } else { 0 };
-        let calls = clone_calls(&mut batch, pids, flags);
+        let calls = clone_calls(&mut batch, births);
         let member = self.members[i].as_ref().ok_or_else(|| Error::state("a parent was not born"))?;
         let born = member.run(self.layout.stub(), &mut batch)?;
-        check_clones(&batch, &calls, pids)?;
+        check_clones(&batch, &calls, births)?;
         Ok(born)
     }
 
@@ -321,7 +361,7 @@ impl<'a> Grower<'a> {
                 continue;
             }
             // The group's leader is dead: a helper of the same session leads it while its members join.
-            let born = self.clone_by(i, &[pgid], false)?;
+            let born = self.clone_by(i, &[Birth::plain(pgid)])?;
             let helper = born.into_iter().next().ok_or_else(|| Error::state("a helper was not born"))?;
             let mut batch = self.batch();
             batch.call(libc::SYS_setpgid, &[0, 0]);
@@ -379,6 +419,13 @@ impl Tree {
     }
 }
 
+/// The signals that the engine ignores.
+fn ignored_here() -> Result<impl Iterator<Item = u64>> {
+    let dir = crate::proc::ProcDir::current()?;
+    let ignored = crate::proc::status::read(&dir, &mut Vec::new())?.signals.ignored;
+    Ok((1..=64).filter(move |signal| ignored & 1 << (signal - 1) != 0))
+}
+
 /// Runs a batch at whose end the task exits.
 pub fn end(member: &Member, stub: u64, batch: &Batch) -> Result<()> {
     batch.send(member.tid)?;
@@ -395,14 +442,33 @@ pub fn end(member: &Member, stub: u64, batch: &Batch) -> Result<()> {
     }
 }
 
-/// Adds a clone3 for each pid.
-fn clone_calls(batch: &mut Batch, pids: &[u32], flags: u64) -> Vec<crate::remote::Handle> {
+/// A process to be cloned.
+struct Birth {
+    pid: u32,
+    flags: u64,
+    exit_signal: u64,
+}
+
+impl Birth {
+    /// A child of the one that clones it.
+    fn plain(pid: u32) -> Birth {
+        Birth { pid, flags: 0, exit_signal: libc::SIGCHLD as u64 }
+    }
+
+    /// A child of its parent: the kernel then gives it the exit signal of the one that clones it.
+    fn sibling(pid: u32) -> Birth {
+        Birth { pid, flags: libc::CLONE_PARENT as u64, exit_signal: 0 }
+    }
+}
+
+/// Adds a clone3 for each process.
+fn clone_calls(batch: &mut Batch, births: &[Birth]) -> Vec<crate::remote::Handle> {
     let mut calls = Vec::new();
-    for pid in pids {
-        let set_tid = batch.put(&pid.to_ne_bytes());
+    for birth in births {
+        let set_tid = batch.put(&birth.pid.to_ne_bytes());
         let args = CloneArgs {
-            flags,
-            exit_signal: if flags & libc::CLONE_PARENT as u64 != 0 { 0 } else { libc::SIGCHLD as u64 },
+            flags: birth.flags,
+            exit_signal: birth.exit_signal,
             set_tid: set_tid.0,
             set_tid_size: 1,
             ..CloneArgs::default()
@@ -413,9 +479,9 @@ fn clone_calls(batch: &mut Batch, pids: &[u32], flags: u64) -> Vec<crate::remote
     calls
 }
 
-fn check_clones(batch: &Batch, calls: &[crate::remote::Handle], pids: &[u32]) -> Result<()> {
-    for (call, pid) in calls.iter().zip(pids) {
-        batch.result(*call).map_err(|errno| cannot_clone(Pid::from_raw(*pid as i32), errno))?;
+fn check_clones(batch: &Batch, calls: &[crate::remote::Handle], births: &[Birth]) -> Result<()> {
+    for (call, birth) in calls.iter().zip(births) {
+        batch.result(*call).map_err(|errno| cannot_clone(Pid::from_raw(birth.pid as i32), errno))?;
     }
     Ok(())
 }

@@ -48,7 +48,14 @@ pub fn spawn_seed(pid: Pid, program: BorrowedFd<'_>, start: BorrowedFd<'_>, sibl
                 let mut byte = 0u8;
                 if libc::read(start, (&raw mut byte).cast(), 1) == 1 {
                     let empty = c"".as_ptr();
-                    libc::syscall(libc::SYS_execveat, program, empty, none.as_ptr(), none.as_ptr(), libc::AT_EMPTY_PATH);
+                    libc::syscall(
+                        libc::SYS_execveat,
+                        program,
+                        empty,
+                        none.as_ptr(),
+                        none.as_ptr(),
+                        libc::AT_EMPTY_PATH,
+                    );
                 }
                 libc::_exit(127)
             }
