@@ -12,10 +12,8 @@ const TILE_DATA: u64 = 18;
 fn permission() -> Verdict<u64> {
     let mut bits = 0u64;
     // SAFETY: the kernel writes eight bytes.
-    must(
-        "ARCH_GET_XCOMP_PERM",
-        outcome(unsafe { libc::syscall(libc::SYS_arch_prctl, GET_PERMISSION, &raw mut bits) }),
-    )?;
+    let done = unsafe { libc::syscall(libc::SYS_arch_prctl, GET_PERMISSION, &raw mut bits) };
+    must("ARCH_GET_XCOMP_PERM", outcome(done))?;
     Ok(bits)
 }
 
