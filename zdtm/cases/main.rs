@@ -6,6 +6,7 @@
 
 mod gate;
 mod tools;
+mod tools_bench;
 mod tools_files;
 mod tools_maps;
 mod tools_memory;

@@ -1,0 +1,139 @@
+//! x86-64: registers as ptrace(2) gives them, the system call ABI, the stub and the way home.
+
+pub mod stub;
+pub mod xstate;
+
+use crate::restart;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// The name of the CPU in images and messages, as uname(2) gives it.
+pub const NAME: &str = "x86_64";
+/// `e_machine` of its ELF files.
+pub const ELF_MACHINE: u16 = 62;
+/// `EI_DATA` of its ELF files: little endian.
+pub const ELF_DATA: u8 = 1;
+/// The register set number of the extended state (NT_X86_XSTATE).
+pub const NT_XSTATE: u32 = 0x202;
+/// The size of the system call instruction, in bytes.
+pub const SYSCALL_LEN: u64 = 2;
+/// The system call instruction.
+pub const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// restart_syscall(2), which the kernel gives user space for an interrupted call with a restart block.
+pub const NR_RESTART: i64 = 219;
+/// The flags that a program may have set: arithmetic flags, direction, trap, alignment check, id, nested task.
+pub const USER_FLAGS: u64 = 0x24_4dd5;
+/// The first address that no user mapping reaches (47 bits; five-level paging needs a hint to go beyond).
+pub const TASK_SIZE: u64 = 0x7fff_ffff_f000;
+
+/// The integer registers: `struct user_regs_struct` of the kernel, NT_PRSTATUS.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, IntoBytes, FromBytes, Immutable)]
+#[allow(missing_docs)]
+pub struct Regs {
+    pub r15: u64,
+    pub r14: u64,
+    pub r13: u64,
+    pub r12: u64,
+    pub bp: u64,
+    pub bx: u64,
+    pub r11: u64,
+    pub r10: u64,
+    pub r9: u64,
+    pub r8: u64,
+    pub ax: u64,
+    pub cx: u64,
+    pub dx: u64,
+    pub si: u64,
+    pub di: u64,
+    pub orig_ax: u64,
+    pub ip: u64,
+    pub cs: u64,
+    pub flags: u64,
+    pub sp: u64,
+    pub ss: u64,
+    pub fs_base: u64,
+    pub gs_base: u64,
+    pub ds: u64,
+    pub es: u64,
+    pub fs: u64,
+    pub gs: u64,
+}
+
+const _: () = assert!(size_of::<Regs>() == 27 * 8);
+
+/// The value of `orig_ax` outside a system call.
+const NO_SYSCALL: u64 = u64::MAX;
+
+impl Regs {
+    /// The address of the next instruction.
+    pub fn ip(&self) -> u64 {
+        self.ip
+    }
+
+    /// Sets the address of the next instruction.
+    pub fn set_ip(&mut self, ip: u64) {
+        self.ip = ip;
+    }
+
+    /// Sets the stack pointer.
+    pub fn set_sp(&mut self, sp: u64) {
+        self.sp = sp;
+    }
+
+    /// The stack pointer.
+    pub fn sp(&self) -> u64 {
+        self.sp
+    }
+
+    /// The system call that the thread is in, if it is in one.
+    pub fn syscall(&self) -> Option<i64> {
+        ((self.orig_ax as i64) >= 0).then_some(self.orig_ax as i64)
+    }
+
+    /// What the system call is about to return: meaningful when [`Regs::syscall`] is `Some`.
+    pub fn result(&self) -> i64 {
+        self.ax as i64
+    }
+
+    /// Sets what the system call is about to return.
+    pub fn set_result(&mut self, result: i64) {
+        self.ax = result as u64;
+    }
+
+    /// The argument `n` (0 to 5) of the system call that the thread is in.
+    pub fn argument(&self, n: usize) -> u64 {
+        [self.di, self.si, self.dx, self.r10, self.r8, self.r9][n]
+    }
+
+    /// Marks the thread as being in the system call `nr`, or in none: the kernel restarts only a thread that is.
+    pub fn set_syscall(&mut self, nr: Option<i64>) {
+        self.orig_ax = nr.map_or(NO_SYSCALL, |nr| nr as u64);
+    }
+
+    /// These registers with an interrupted call wound back to its instruction, as the kernel would do it where no
+    /// handler runs. `block` is what happens to a call with a restart block: `true` continues it by
+    /// restart_syscall(2) (right only in the thread that was interrupted), `false` makes it return EINTR.
+    pub fn rewound(&self, block: bool) -> Regs {
+        let mut regs = *self;
+        let Some(nr) = self.syscall() else { return regs };
+        regs.set_syscall(None);
+        let again = match self.result() {
+            restart::SYS | restart::NO_INTR | restart::NO_HAND => nr,
+            restart::BLOCK if block => NR_RESTART,
+            restart::BLOCK => {
+                regs.set_result(-4);
+                regs.orig_ax = self.orig_ax;
+                return regs;
+            }
+            _ => return regs,
+        };
+        regs.ax = again as u64;
+        regs.ip = regs.ip.wrapping_sub(SYSCALL_LEN);
+        regs
+    }
+
+    /// Whether the thread runs 64-bit code.
+    pub fn is_native(&self) -> bool {
+        self.cs == 0x33
+    }
+}

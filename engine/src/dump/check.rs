@@ -1,0 +1,56 @@
+//! What a tree may not be: tied to what is outside it in ways that are not supported.
+
+use super::freeze::Process;
+use crate::error::{Error, Result};
+use crate::options::DumpOptions;
+use crate::proc::{ProcDir, task};
+use crate::sys::Pid;
+use std::collections::HashSet;
+
+/// Refuses trees that are in other namespaces than the engine, or whose session is led from outside without
+/// `--shell-job`.
+pub fn tree(processes: &[Process], options: &DumpOptions) -> Result<()> {
+    namespaces(processes)?;
+    let root = &processes[0];
+    if root.is_zombie() {
+        return Err(Error::state(format!("process {} has exited and cannot be dumped", root.pid)));
+    }
+    if processes.iter().any(|p| p.pid == nix::unistd::getpid()) {
+        return Err(Error::state("the engine itself is in the tree to be dumped"));
+    }
+    if options.common.shell_job {
+        return Ok(());
+    }
+    let pids: HashSet<Pid> = processes.iter().map(|p| p.pid).collect();
+    for process in processes {
+        let sid = process.stat.session;
+        // A session whose leader is dead is made again; one that the root was born into is led from outside.
+        if !pids.contains(&sid) && sid == root.stat.session && root.pid != sid && ProcDir::open(sid).is_ok() {
+            return Err(Error::state(format!("the leader {sid} of the session of process {} is outside the tree", process.pid))
+                .with_help("use --shell-job (-j) at dump and restore if the tree was started from a shell"));
+        }
+    }
+    Ok(())
+}
+
+/// Every process must be in the engine's own namespaces.
+fn namespaces(processes: &[Process]) -> Result<()> {
+    let own = ProcDir::current()?;
+    for name in task::namespace_names(&own)? {
+        let ours = task::namespace(&own, &name)?;
+        for process in processes.iter().filter(|p| !p.is_zombie()) {
+            let dir = process.dir.thread(process.speaker())?;
+            let theirs = match task::namespace(&dir, &name) {
+                Ok(theirs) => theirs,
+                Err(e) if e.is_gone() => continue,
+                Err(e) => return Err(e.into()),
+            };
+            if theirs != ours {
+                let object = format!("process {}: {name} namespace", process.pid);
+                return Err(Error::unsupported(object, "it is another than the engine's; namespaces are not supported yet")
+                    .with_help("run the engine inside the same namespaces, for example by nsenter"));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,299 @@
+//! The core images: one a thread, with its registers and everything that belongs to it; what belongs to the process is
+//! in its leader's.
+
+use super::freeze::{Process, Thread};
+use super::inside::{OfProcess, OfThread, TimeValue};
+use crate::core_x86;
+use crate::error::{Doing, Result};
+use crate::image::proto::{
+    CoreEntry, CredsEntry, ItimerEntry, PosixTimerEntry, RlimitEntry, RseqEntry, SaEntry, SeccompMode,
+    SiginfoEntry, SignalQueueEntry, StasisRestartEntry, StasisTaskEntry, TaskCoreEntry, TaskKobjIdsEntry,
+    TaskRlimitsEntry, TaskTimersEntry, ThreadCoreEntry, ThreadSasEntry, core_entry::March,
+};
+use crate::proc::status::Status;
+use crate::proc::task;
+use crate::proc::timers::{Notify, Target};
+use crate::sys::ptrace;
+use crate::sys::{self, Pid};
+use stasis_arch::native::xstate::Layout;
+
+/// The states of a task in its core image.
+pub mod state {
+    /// Runs.
+    pub const ALIVE: u32 = 1;
+    /// Is stopped.
+    pub const STOPPED: u32 = 3;
+    /// Has exited and not been waited for.
+    pub const ZOMBIE: u32 = 6;
+}
+
+/// CRIU numbers control group sets from 1; all tasks are in the first as long as control groups are not dumped.
+const CGROUP_SET: u32 = 1;
+
+/// What the core images of a process are made from.
+pub struct Sources<'a> {
+    /// The process.
+    pub process: &'a Process,
+    /// What the process told.
+    pub inside: &'a OfProcess,
+    /// What each of its threads told.
+    pub threads: &'a [OfThread],
+    /// The numbers of what it shares.
+    pub ids: TaskKobjIdsEntry,
+    /// For each thread its seccomp mode and last filter.
+    pub seccomp: &'a [(SeccompMode, Option<u32>)],
+    /// The layout of this CPU's extended state.
+    pub layout: &'a Layout,
+}
+
+/// The images of a process' threads.
+#[derive(Default)]
+pub struct Cores {
+    /// The cores by thread id.
+    pub cores: Vec<(Pid, CoreEntry)>,
+    /// Interrupted calls as the kernel left them.
+    pub restarts: Vec<StasisRestartEntry>,
+    /// What CRIU's messages have no field for.
+    pub tasks: Vec<StasisTaskEntry>,
+}
+
+/// Makes the images of a live process.
+pub fn of_process(sources: &Sources<'_>) -> Result<Cores> {
+    let mut cores = Cores::default();
+    let process = sources.process;
+    let mut xstate = Vec::new();
+    for (i, thread) in process.threads.iter().enumerate() {
+        let tid = thread.seized.tid();
+        let of_thread = &sources.threads[i];
+        ptrace::xstate(tid, &mut xstate).doing(|| format!("read the extended state of task {tid}"))?;
+        let regs = thread.seized.regs();
+        if let Some(syscall) = regs.syscall() {
+            cores.restarts.push(StasisRestartEntry {
+                tid: tid.as_raw() as u32,
+                syscall,
+                result: regs.result(),
+                ip: regs.ip(),
+            });
+        }
+        let info = core_x86::thread_info(of_thread.clear_tid, &regs.rewound(false), &xstate, sources.layout);
+        let mut thread_core = thread_core(thread, of_thread)?;
+        (thread_core.seccomp_mode, thread_core.seccomp_filter) = match sources.seccomp[i] {
+            (SeccompMode::Disabled, _) => (None, None),
+            (mode, filter) => (Some(mode as i32), filter),
+        };
+        let leads = i == 0;
+        let tc = if leads { Some(task_core(sources)?) } else { None };
+        if !leads || process.has_dead_leader() {
+            thread_core.blk_sigset = Some(thread.seized.mask());
+        }
+        let core = CoreEntry {
+            mtype: March::X8664 as i32,
+            thread_info: Some(info),
+            tc,
+            ids: None,
+            thread_core: Some(thread_core),
+            ..CoreEntry::default()
+        };
+        cores.cores.push((tid, core));
+        cores.tasks.push(extra(thread, tid, leads.then_some(sources), core_x86::beyond_portable(&xstate), &xstate)?);
+    }
+    Ok(cores)
+}
+
+/// The image of a zombie.
+pub fn of_zombie(process: &Process) -> CoreEntry {
+    let tc = TaskCoreEntry {
+        task_state: state::ZOMBIE,
+        exit_code: process.stat.exit_code as u32,
+        comm: process.stat.comm.clone(),
+        ..TaskCoreEntry::default()
+    };
+    CoreEntry { mtype: March::X8664 as i32, tc: Some(tc), ..CoreEntry::default() }
+}
+
+fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
+    let process = sources.process;
+    let leader = &process.threads[0];
+    let mut buffer = Vec::new();
+    let inside = sources.inside;
+    let stopped = leader.status.state == b'T' || leader.stopped_by.is_some();
+    let pid = process.speaker();
+    Ok(TaskCoreEntry {
+        task_state: if stopped { state::STOPPED } else { state::ALIVE },
+        exit_code: 0,
+        personality: task::personality(&process.dir, &mut buffer)?,
+        flags: process.stat.flags,
+        blk_sigset: leader.seized.mask(),
+        comm: process.status.name.clone(),
+        timers: Some(timers(inside)),
+        rlimits: Some(rlimits(pid)?),
+        cg_set: None,
+        signals_s: Some(queue(pid, true)?),
+        old_seccomp_mode: None,
+        old_seccomp_filter: None,
+        loginuid: Some(task::login_uid(&process.dir, &mut buffer)?),
+        oom_score_adj: Some(i32::from(task::oom_score_adj(&process.dir, &mut buffer)?)),
+        sigactions: actions(inside),
+        child_subreaper: Some(inside.subreaper),
+        blk_sigset_extended: None,
+        stop_signo: leader.stopped_by,
+        membarrier_registration_mask: (inside.membarrier != 0).then_some(inside.membarrier),
+    })
+}
+
+/// All actions but those of SIGKILL and SIGSTOP, which cannot be changed and stand in no image.
+fn actions(inside: &OfProcess) -> Vec<SaEntry> {
+    let fixed = [libc::SIGKILL, libc::SIGSTOP];
+    (1..)
+        .zip(&inside.actions)
+        .filter(|(signal, _)| !fixed.contains(signal))
+        .map(|(_, a)| SaEntry {
+            sigaction: a.handler,
+            flags: a.flags,
+            restorer: a.restorer,
+            mask: a.mask,
+            compat_sigaction: Some(false),
+            mask_extended: None,
+        })
+        .collect()
+}
+
+fn timers(inside: &OfProcess) -> TaskTimersEntry {
+    let itimer = |(interval, value): (TimeValue, TimeValue)| ItimerEntry {
+        isec: interval.0,
+        iusec: interval.1,
+        vsec: value.0,
+        vusec: value.1,
+    };
+    let posix = inside.timers.iter().map(|t| PosixTimerEntry {
+        it_id: t.about.id as u32,
+        clock_id: t.about.clock as u32,
+        si_signo: t.about.signal as u32,
+        it_sigev_notify: match (t.about.notify, t.about.target) {
+            (Notify::Signal, Target::Thread(_)) => libc::SIGEV_THREAD_ID as u32,
+            (Notify::Signal, _) => libc::SIGEV_SIGNAL as u32,
+            (Notify::None, _) => libc::SIGEV_NONE as u32,
+            (Notify::Thread, _) => libc::SIGEV_THREAD as u32,
+        },
+        sival_ptr: t.about.value,
+        overrun: t.overrun,
+        isec: t.interval.0,
+        insec: t.interval.1,
+        vsec: t.value.0,
+        vnsec: t.value.1,
+        notify_thread_id: match t.about.target {
+            Target::Thread(tid) => Some(tid.as_raw()),
+            _ => None,
+        },
+    });
+    let [real, virt, prof] = inside.itimers.map(itimer);
+    TaskTimersEntry { real, virt, prof, posix: posix.collect() }
+}
+
+fn rlimits(pid: Pid) -> Result<TaskRlimitsEntry> {
+    const LIMITS: u32 = 16;
+    let limit = |resource| {
+        let (cur, max) = sys::task::rlimit(pid, resource).doing(|| format!("read limit {resource} of task {pid}"))?;
+        Ok(RlimitEntry { cur, max })
+    };
+    Ok(TaskRlimitsEntry { rlimits: (0..LIMITS).map(limit).collect::<Result<_>>()? })
+}
+
+fn queue(tid: Pid, shared: bool) -> Result<SignalQueueEntry> {
+    let signals = ptrace::queued_signals(tid, shared).doing(|| format!("read the queued signals of task {tid}"))?;
+    Ok(SignalQueueEntry { signals: signals.iter().map(|s| SiginfoEntry { siginfo: s.to_vec() }).collect() })
+}
+
+fn thread_core(thread: &Thread, inside: &OfThread) -> Result<ThreadCoreEntry> {
+    let tid = thread.seized.tid();
+    let (head, len) = sys::task::robust_list(tid).doing(|| format!("read the robust list of task {tid}"))?;
+    let sched = sys::task::sched_attr(tid).doing(|| format!("read the scheduling of task {tid}"))?;
+    let rseq = ptrace::rseq(tid).unwrap_or_default();
+    let (ss_sp, ss_flags, ss_size) = inside.altstack;
+    // Whether the thread is on its alternate stack follows from its stack pointer and cannot be set.
+    let ss_flags = ss_flags & !(libc::SS_ONSTACK as u32);
+    let pending = thread.status.signals.pending != 0;
+    Ok(ThreadCoreEntry {
+        futex_rla: head.0,
+        futex_rla_len: len as u32,
+        sched_nice: Some(sched.nice),
+        sched_policy: Some(sched.policy),
+        sched_prio: (sched.priority != 0).then_some(sched.priority),
+        blk_sigset: None,
+        sas: Some(ThreadSasEntry { ss_sp, ss_size, ss_flags }),
+        pdeath_sig: (inside.pdeath_signal != 0).then_some(inside.pdeath_signal),
+        signals_p: Some(if pending { queue(tid, false)? } else { SignalQueueEntry::default() }),
+        creds: Some(creds(&thread.status, inside.securebits)),
+        seccomp_mode: None,
+        seccomp_filter: None,
+        comm: Some(thread.status.name.clone()),
+        blk_sigset_extended: None,
+        rseq_entry: (rseq.pointer != 0).then_some(RseqEntry {
+            rseq_abi_pointer: rseq.pointer,
+            rseq_abi_size: rseq.size,
+            signature: rseq.signature,
+            rseq_cs_pointer: None,
+        }),
+        cg_set: Some(CGROUP_SET),
+    })
+}
+
+fn creds(status: &Status, secbits: u32) -> CredsEntry {
+    let caps = &status.caps;
+    let words = |set: u64| vec![set as u32, (set >> 32) as u32];
+    let [uid, euid, suid, fsuid] = status.uid;
+    let [gid, egid, sgid, fsgid] = status.gid;
+    CredsEntry {
+        uid,
+        gid,
+        euid,
+        egid,
+        suid,
+        sgid,
+        fsuid,
+        fsgid,
+        cap_inh: words(caps.inheritable),
+        cap_prm: words(caps.permitted),
+        cap_eff: words(caps.effective),
+        cap_bnd: words(caps.bounding.unwrap_or(0)),
+        secbits,
+        groups: status.groups.clone(),
+        lsm_profile: None,
+        lsm_sockcreate: None,
+        apparmor_data: None,
+        no_new_privs: status.no_new_privs.filter(|set| *set).map(u32::from),
+        cap_amb: words(caps.ambient.unwrap_or(0)),
+    }
+}
+
+/// What CRIU's messages lack; fields at the kernel's default are left out.
+fn extra(
+    thread: &Thread,
+    tid: Pid,
+    of_process: Option<&Sources<'_>>,
+    beyond: u64,
+    xstate: &[u8],
+) -> Result<StasisTaskEntry> {
+    const DEFAULT_SLACK: u64 = 50_000;
+    let mut entry = StasisTaskEntry { tid: tid.as_raw() as u32, ..StasisTaskEntry::default() };
+    let mut buffer = Vec::new();
+    let dir = crate::proc::ProcDir::open(tid)?;
+    entry.timer_slack_ns = Some(task::timer_slack(&dir, &mut buffer)?).filter(|&ns| ns != DEFAULT_SLACK);
+    entry.ioprio = Some(sys::task::io_priority(tid).doing(|| format!("read the I/O priority of task {tid}"))?)
+        .filter(|&p| p != 0);
+    entry.affinity = Some(sys::task::affinity(tid).doing(|| format!("read the CPUs of task {tid}"))?);
+    let sched = sys::task::sched_attr(tid).doing(|| format!("read the scheduling of task {tid}"))?;
+    let nonzero = |value: u64| (value != 0).then_some(value);
+    entry.sched_flags = nonzero(sched.flags);
+    entry.sched_runtime = nonzero(sched.runtime);
+    entry.sched_deadline = nonzero(sched.deadline);
+    entry.sched_period = nonzero(sched.period);
+    entry.xstate = (beyond != 0).then(|| xstate.to_vec());
+    let Some(sources) = of_process else { return Ok(entry) };
+    let inside = sources.inside;
+    entry.mdwe = (inside.mdwe != 0).then_some(inside.mdwe);
+    entry.memory_merge = inside.memory_merge.then_some(true);
+    entry.coredump_filter = task::coredump_filter(&sources.process.dir, &mut buffer)?;
+    let _ = &thread.status;
+    Ok(entry)
+}

@@ -1,0 +1,209 @@
+//! Descriptors and the open file descriptions behind them; the files that tasks have without a descriptor (executable,
+//! working directory, root, mapped files).
+
+use super::freeze::Process;
+use crate::error::{Doing, Error, Result};
+use crate::image::proto::{FdinfoEntry, FileEntry, FsEntry};
+use crate::kind::{self, Descriptor, DumpContext};
+use crate::options::DumpOptions;
+use crate::proc::fdinfo::{self, FdInfo};
+use crate::proc::task;
+use crate::sys::kcmp::{What, kcmp};
+use crate::sys::{self, Pid};
+use nix::sys::stat::{FileStat, fstat};
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// What two descriptors of one open file description have in common for sure: kcmp is asked only within such a group.
+type Group = (u64, u64, u32, i64);
+
+/// A file that a task has otherwise than by a descriptor: device, inode, flags, whether deleted, and its path.
+type PathKey = (u64, u64, u32, Vec<u8>);
+
+/// Every file of the tree, each once.
+pub struct Files<'a> {
+    /// The messages for files.img.
+    pub entries: Vec<FileEntry>,
+    /// What the kinds share.
+    pub cx: DumpContext<'a>,
+    /// For each group its members in kcmp's order: a descriptor each, the file's id and its type.
+    known: HashMap<Group, Vec<(Pid, i32, u32, i32)>>,
+    paths: HashMap<PathKey, u32>,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Files<'a> {
+    /// No file yet.
+    pub fn new(options: &'a DumpOptions) -> Files<'a> {
+        let cx = DumpContext {
+            options,
+            ghosts: kind::Ghosts::default(),
+            pipes: Default::default(),
+            fifos: Default::default(),
+            locks: Vec::new(),
+            next_id: 1,
+        };
+        Files { entries: Vec::new(), cx, known: HashMap::new(), paths: HashMap::new(), buffer: Vec::new() }
+    }
+
+    /// The descriptors of a process.
+    pub fn table(&mut self, process: &Process) -> Result<Vec<FdinfoEntry>> {
+        let pidfd = sys::pidfd::open(process.pid).doing(|| format!("open a pidfd of process {}", process.pid))?;
+        let pid = process.speaker();
+        // A zombie leader's table is gone; its threads still have it.
+        let (dir, source) = match process.has_dead_leader() {
+            false => (None, pidfd),
+            true => (Some(process.dir.thread(pid)?), sys::pidfd::open_thread(pid).doing(|| "open a pidfd of a thread")?),
+        };
+        let dir = dir.as_ref().unwrap_or(&process.dir);
+        let mut numbers = task::descriptors(dir)?;
+        numbers.sort_unstable();
+        let mut table = Vec::with_capacity(numbers.len());
+        for fd in numbers {
+            let link = dir.readlink(&format!("fd/{fd}"))?;
+            let info = fdinfo::read(dir, fd, &mut self.buffer)?;
+            let copy = sys::pidfd::get_fd(source.as_fd(), fd)
+                .doing(|| format!("take a copy of descriptor {fd} of task {pid}"))?;
+            let stat = fstat(&copy).doing(|| format!("look at descriptor {fd} of task {pid}"))?;
+            let flags = u32::from(info.flags & libc::O_CLOEXEC as u32 != 0);
+            let descriptor = Descriptor { pid, fd, link, stat, info, copy };
+            let (id, r#type) = self.of_descriptor(&descriptor)?;
+            table.push(FdinfoEntry { id, flags, r#type, fd: fd as u32, xattr_security_selinux: None });
+        }
+        Ok(table)
+    }
+
+    /// The file behind a descriptor: the one that another descriptor already showed, or a new one.
+    fn of_descriptor(&mut self, descriptor: &Descriptor) -> Result<(u32, i32)> {
+        let stat = &descriptor.stat;
+        let group = (stat.st_dev, stat.st_ino, descriptor.flags(), descriptor.info.pos);
+        let members = self.known.entry(group).or_default();
+        let mut failed = None;
+        let place = members.binary_search_by(|(pid, fd, ..)| {
+            kcmp(*pid, descriptor.pid, What::File, *fd as u64, descriptor.fd as u64).unwrap_or_else(|e| {
+                failed = Some(e);
+                Ordering::Less
+            })
+        });
+        if let Some(errno) = failed {
+            return Err(errno).doing(|| format!("compare {} with others", descriptor.describe()));
+        }
+        let place = match place {
+            Ok(found) => return Ok((members[found].2, members[found].3)),
+            Err(place) => place,
+        };
+        let kind = kind::recognise(descriptor)?;
+        let (id, r#type) = (self.cx.next_id, kind.fd_type() as i32);
+        self.cx.next_id += 1;
+        members.insert(place, (descriptor.pid, descriptor.fd, id, r#type));
+        let entry = kind.dump(descriptor, id, &mut self.cx)?;
+        self.entries.push(entry);
+        Ok((id, r#type))
+    }
+
+    /// The working directory and the root of a process.
+    pub fn directories(&mut self, process: &Process) -> Result<FsEntry> {
+        let pid = process.speaker();
+        let cwd_id = self.of_link(pid, "cwd", libc::O_DIRECTORY)?;
+        let root_id = self.of_link(pid, "root", libc::O_DIRECTORY)?;
+        Ok(FsEntry { cwd_id, root_id, umask: process.status.umask })
+    }
+
+    /// The executable of a process.
+    pub fn executable(&mut self, process: &Process) -> Result<u32> {
+        self.of_link(process.speaker(), "exe", 0)
+    }
+
+    /// A file that a link of /proc/PID points at, whatever became of its name; `flags` are how it is to be opened at
+    /// restore.
+    pub fn of_link(&mut self, pid: Pid, link: &str, flags: i32) -> Result<u32> {
+        let path = format!("/proc/{pid}/{link}");
+        let doing = || format!("follow {path}");
+        let target = nix::fcntl::readlink(path.as_str()).doing(doing)?;
+        let target = std::os::unix::ffi::OsStringExt::into_vec(target);
+        let o_path = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC;
+        let copy = nix::fcntl::open(path.as_str(), o_path, nix::sys::stat::Mode::empty()).doing(doing)?;
+        let stat = fstat(&copy).doing(doing)?;
+        self.of_path(pid, target, stat, copy, flags)
+    }
+
+    /// A file known by its path and an O_PATH copy. Equal ones become one file of the images: they are no open file
+    /// descriptions of the tree's.
+    fn of_path(&mut self, pid: Pid, link: Vec<u8>, stat: FileStat, copy: OwnedFd, flags: i32) -> Result<u32> {
+        let key = (stat.st_dev, stat.st_ino, flags as u32, link.clone());
+        if let Some(&id) = self.paths.get(&key) {
+            return Ok(id);
+        }
+        let id = self.cx.next_id;
+        self.cx.next_id += 1;
+        let info = FdInfo {
+            pos: 0,
+            flags: flags as u32,
+            mnt_id: -1,
+            ino: None,
+            locks: Vec::new(),
+            body: fdinfo::Body::None,
+            other: Vec::new(),
+        };
+        let descriptor = Descriptor { pid, fd: -1, link, stat, info, copy };
+        let entry = kind::regfile::dump_path(&descriptor, id, &mut self.cx)?;
+        self.entries.push(entry);
+        self.paths.insert(key, id);
+        Ok(id)
+    }
+
+    /// The file of a mapping, opened through /proc/PID/map_files by the caller's descriptor.
+    pub fn of_mapping(&mut self, pid: Pid, range: &str, writable: bool) -> Result<u32> {
+        let flags = if writable { libc::O_RDWR } else { libc::O_RDONLY };
+        self.of_link(pid, &format!("map_files/{range}"), flags).map_err(|e| {
+            e.with_help("reading /proc/PID/map_files needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN: run as root")
+        })
+    }
+}
+
+/// Which processes share something that kcmp can compare: for each process a number, equal where it is shared.
+pub fn shared_ids(processes: &[&Process], what: What, first: u32) -> Result<Vec<u32>> {
+    let mut order: Vec<(Pid, u32)> = Vec::new();
+    let mut ids = Vec::with_capacity(processes.len());
+    for process in processes {
+        let pid = process.speaker();
+        let mut failed = None;
+        let place = order.binary_search_by(|(other, _)| {
+            kcmp(*other, pid, what, 0, 0).unwrap_or_else(|e| {
+                failed = Some(e);
+                Ordering::Less
+            })
+        });
+        if let Some(errno) = failed {
+            return Err(errno).doing(|| format!("compare task {pid} with others"));
+        }
+        match place {
+            Ok(found) => ids.push(order[found].1),
+            Err(place) => {
+                let id = first + order.len() as u32;
+                order.insert(place, (pid, id));
+                ids.push(id);
+            }
+        }
+    }
+    Ok(ids)
+}
+
+/// Refuses a process whose threads do not share descriptors or directories: clone3 without CLONE_FILES or CLONE_FS.
+pub fn check_threads_share(process: &Process) -> Result<()> {
+    // With many threads this would cost more than all the rest, and no program makes many of these.
+    const LOOK_AT: usize = 64;
+    let first = process.speaker();
+    for thread in process.threads.iter().skip(1).take(LOOK_AT) {
+        let tid = thread.seized.tid();
+        for (what, name) in [(What::Files, "descriptor table"), (What::Fs, "working directory")] {
+            let order = kcmp(first, tid, what, 0, 0).doing(|| format!("compare threads {first} and {tid}"))?;
+            if order != Ordering::Equal {
+                let object = format!("thread {tid} of process {}", process.pid);
+                return Err(Error::unsupported(object, format!("it has a {name} of its own")));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! Freezing: every thread of the tree is attached to and stopped, again and again until a pass finds nothing new.
+//! Children that are born meanwhile are attached at birth.
+
+use crate::error::{Doing, Error, Result};
+use crate::proc::{ProcDir, stat, stat::Stat, status, status::Status, task};
+use crate::remote::Seized;
+use crate::sys::ptrace::{self, Event};
+use crate::sys::{Errno, Pid};
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+/// A frozen thread with what /proc says of it.
+pub struct Thread {
+    /// The thread, stopped.
+    pub seized: Seized,
+    /// Its `status`.
+    pub status: Status,
+    /// The signal that stopped its process, where it is stopped.
+    pub stopped_by: Option<u32>,
+}
+
+/// A process of the tree: all its threads are stopped, or it is a zombie.
+pub struct Process {
+    /// Its pid.
+    pub pid: Pid,
+    /// Its directory in /proc, held open.
+    pub dir: ProcDir,
+    /// Its leader's `stat`, read when everything was stopped.
+    pub stat: Stat,
+    /// Its leader's `status`.
+    pub status: Status,
+    /// The live threads, the leader first where it lives; empty for a zombie.
+    pub threads: Vec<Thread>,
+}
+
+impl Process {
+    /// Whether nothing of it runs any more.
+    pub fn is_zombie(&self) -> bool {
+        self.threads.is_empty()
+    }
+
+    /// Whether its leader has exited while other threads live on.
+    pub fn has_dead_leader(&self) -> bool {
+        self.threads.first().is_some_and(|t| t.seized.tid() != self.pid)
+    }
+
+    /// A live thread to ask about the memory and the descriptors.
+    pub fn speaker(&self) -> Pid {
+        self.threads.first().map_or(self.pid, |t| t.seized.tid())
+    }
+}
+
+/// Stops the tree below `root`: the processes, parents before their children.
+pub fn freeze(root: Pid, timeout: Duration) -> Result<Vec<Process>> {
+    let mut freezer = Freezer {
+        processes: Vec::new(),
+        known: HashSet::new(),
+        born: HashSet::new(),
+        threads: HashMap::new(),
+        deadline: Instant::now() + timeout,
+        buffer: Vec::new(),
+    };
+    freezer.add(root)?.ok_or_else(|| Error::state(format!("there is no process {root}")))?;
+    loop {
+        let before = freezer.known.len();
+        let mut i = 0;
+        while i < freezer.processes.len() {
+            freezer.sweep(i)?;
+            i += 1;
+        }
+        if freezer.known.len() == before {
+            break;
+        }
+    }
+    freezer.finish()
+}
+
+/// A process as it is found.
+struct Found {
+    pid: Pid,
+    dir: ProcDir,
+}
+
+struct Freezer {
+    processes: Vec<Found>,
+    /// Every process and thread that was looked at.
+    known: HashSet<Pid>,
+    /// Tasks that the kernel attached us to at their birth.
+    born: HashSet<Pid>,
+    /// The stopped threads of each process.
+    threads: HashMap<Pid, Vec<(Seized, Option<u32>)>>,
+    deadline: Instant,
+    buffer: Vec<u8>,
+}
+
+impl Freezer {
+    /// Takes a process into the list; `None` when there is no such process any more.
+    fn add(&mut self, pid: Pid) -> Result<Option<()>> {
+        let dir = match ProcDir::open(pid) {
+            Ok(dir) => dir,
+            Err(e) if e.is_gone() => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
+        self.processes.push(Found { pid, dir });
+        Ok(Some(()))
+    }
+
+    /// Stops the threads of a process that are not stopped yet and lists its children.
+    fn sweep(&mut self, index: usize) -> Result<()> {
+        let pid = self.processes[index].pid;
+        let tids = gone_is_empty(task::threads(&self.processes[index].dir))?;
+        let mut asked = Vec::new();
+        for &tid in &tids {
+            if self.known.insert(tid) && self.attach(pid, tid)? {
+                asked.push(tid);
+            }
+        }
+        for tid in asked {
+            if let Some(signal) = self.await_stop(tid)? {
+                let stopped_by = (signal != libc::SIGTRAP).then_some(signal as u32);
+                self.threads.entry(pid).or_default().push((Seized::adopt(tid)?, stopped_by));
+            }
+        }
+        for &tid in &tids {
+            let dir = &self.processes[index].dir;
+            for child in gone_is_empty(dir.read_with(&format!("task/{tid}/children"), &mut self.buffer, task::parse_children))? {
+                if !self.processes.iter().any(|p| p.pid == child) {
+                    self.add(child)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Attaches to a thread and asks it to stop; false when it cannot stop because it has ended.
+    fn attach(&mut self, pid: Pid, tid: Pid) -> Result<bool> {
+        if self.born.contains(&tid) {
+            return Ok(true);
+        }
+        match ptrace::seize(tid, ptrace::options::TRACE_CHILDREN) {
+            Ok(()) => {}
+            Err(Errno::ESRCH) => return Ok(false),
+            Err(errno) => return self.explain_refusal(pid, tid, errno),
+        }
+        match ptrace::interrupt(tid) {
+            Ok(()) => Ok(true),
+            Err(Errno::ESRCH) => Ok(false),
+            Err(e) => Err(e).doing(|| format!("interrupt task {tid}")),
+        }
+    }
+
+    /// Why we may not attach: it has ended, it is ours since birth, somebody else traces it, or we lack the right.
+    fn explain_refusal(&mut self, pid: Pid, tid: Pid, errno: Errno) -> Result<bool> {
+        let Ok(dir) = ProcDir::open(tid) else { return Ok(false) };
+        let Ok(status) = status::read(&dir, &mut self.buffer) else { return Ok(false) };
+        if matches!(status.state, b'Z' | b'X') {
+            return Ok(false);
+        }
+        if status.ids.tracer == nix::unistd::gettid() {
+            return Ok(true);
+        }
+        if status.ids.tracer.as_raw() != 0 {
+            return Err(Error::state(format!("task {tid} of process {pid} is traced by process {}", status.ids.tracer))
+                .with_help("end the debugger or strace that is attached to it"));
+        }
+        let help = "dumping another process needs CAP_SYS_PTRACE: run as root";
+        Err(errno).doing(|| format!("attach to task {tid} of process {pid}")).map_err(|e| e.with_help(help))
+    }
+
+    /// Waits until the thread is stopped: the stop signal where its process was stopped already, else SIGTRAP; `None`
+    /// when the thread ended instead.
+    fn await_stop(&mut self, tid: Pid) -> Result<Option<i32>> {
+        let mut spins = 0u32;
+        loop {
+            match ptrace::wait(tid, false) {
+                Ok(Some((_, Event::Stopped { signal, event: ptrace::EVENT_STOP }))) => return Ok(Some(signal)),
+                Ok(Some((_, Event::Stopped { signal, event }))) => self.pass(tid, signal, event)?,
+                Ok(Some((_, _))) | Err(Errno::ECHILD) => return Ok(None),
+                Err(e) => return Err(e).doing(|| format!("wait for task {tid}")),
+                Ok(None) => {
+                    spins += 1;
+                    if spins < 100 {
+                        std::thread::yield_now();
+                    } else {
+                        std::thread::sleep(Duration::from_micros(100));
+                        self.check_time(tid)?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets a thread go on that stopped for something else: a signal on its way, or a birth, which is noted.
+    fn pass(&mut self, tid: Pid, signal: i32, event: i32) -> Result<()> {
+        let births = [libc::PTRACE_EVENT_FORK, libc::PTRACE_EVENT_VFORK, libc::PTRACE_EVENT_CLONE];
+        if births.contains(&event) {
+            let child = ptrace::event_message(tid).doing(|| format!("ask task {tid} for its child"))?;
+            self.born.insert(Pid::from_raw(child as i32));
+        }
+        match ptrace::cont(tid, if event == 0 { signal } else { 0 }) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(e) => Err(e).doing(|| format!("resume task {tid}")),
+        }
+    }
+
+    fn check_time(&self, tid: Pid) -> Result<()> {
+        if crate::cancel::requested() {
+            return Err(Error::Cancelled);
+        }
+        if Instant::now() < self.deadline {
+            return Ok(());
+        }
+        let wchan = std::fs::read_to_string(format!("/proc/{tid}/wchan")).unwrap_or_default();
+        let error = Error::state(format!("task {tid} did not stop in time; it waits in the kernel ({wchan})"));
+        Err(error.with_help(
+            "a parent in vfork cannot be stopped before its child executes or exits, nor can a task that waits for a \
+             dead disk or server; try again later or allow more with --timeout",
+        ))
+    }
+
+    /// Reads what /proc says of everything, now that nothing moves.
+    fn finish(mut self) -> Result<Vec<Process>> {
+        let mut processes = Vec::new();
+        for found in std::mem::take(&mut self.processes) {
+            let mut seized = self.threads.remove(&found.pid).unwrap_or_default();
+            // The leader first, the others by number.
+            seized.sort_by_key(|(t, _)| (t.tid() != found.pid, t.tid().as_raw()));
+            let stat = stat::read(&found.dir, &mut self.buffer);
+            let stat = match stat {
+                Ok(stat) => stat,
+                Err(e) if seized.is_empty() && e.is_gone() => continue, // reaped before its parent was stopped
+                Err(e) => return Err(e.into()),
+            };
+            let status = status::read(&found.dir, &mut self.buffer)?;
+            let threads = seized.into_iter().map(|(s, by)| thread(s, by, &found.dir, &mut self.buffer)).collect::<Result<_>>()?;
+            processes.push(Process { pid: found.pid, dir: found.dir, stat, status, threads });
+        }
+        Ok(processes)
+    }
+}
+
+/// Reads a thread's status, and keeps seccomp from acting on the calls that we will have it make.
+fn thread(mut seized: Seized, stopped_by: Option<u32>, dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<Thread> {
+    let tid = seized.tid();
+    let status = status::read(&dir.thread(tid)?, buffer)?;
+    if status.seccomp.unwrap_or(0) != 0 {
+        let options = ptrace::options::TRACE_CHILDREN | ptrace::options::SUSPEND_SECCOMP;
+        ptrace::set_options(tid, options)
+            .doing(|| format!("suspend the seccomp filters of task {tid}"))
+            .map_err(|e| e.with_help("this needs CAP_SYS_ADMIN and an engine that is under no seccomp filter itself"))?;
+    }
+    seized.abort_rseq()?;
+    Ok(Thread { seized, status, stopped_by })
+}
+
+/// A process that is gone has no threads and no children.
+fn gone_is_empty<T>(result: crate::proc::Result<Vec<T>>) -> Result<Vec<T>> {
+    match result {
+        Ok(list) => Ok(list),
+        Err(e) if e.is_gone() => Ok(Vec::new()),
+        Err(e) => Err(e.into()),
+    }
+}

@@ -1,0 +1,261 @@
+//! What only a task itself can ask for: signal actions, timers, alternate stacks, a few attributes. One batch a
+//! thread; the leader's also asks for what belongs to the process.
+
+use super::freeze::Process;
+use crate::error::Result;
+use crate::proc::timers::Timer;
+use crate::remote::{Batch, Handle, Injector, Leftover, Place, Seized};
+use crate::sys::RemoteAddr;
+
+/// The number of signals.
+pub const SIGNALS: usize = 64;
+
+/// `struct kernel_sigaction` as rt_sigaction(2) fills it in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SigAction {
+    /// Address of the handler, 0 (default) or 1 (ignore).
+    pub handler: u64,
+    /// SA_* flags.
+    pub flags: u64,
+    /// Address of the restorer.
+    pub restorer: u64,
+    /// Signals blocked in the handler.
+    pub mask: u64,
+}
+
+/// An interval: seconds and a fraction (microseconds for interval timers, nanoseconds for POSIX timers).
+pub type TimeValue = (u64, u64);
+
+/// A POSIX timer.
+#[derive(Debug, Clone)]
+pub struct PosixTimer {
+    /// What /proc says of it.
+    pub about: Timer,
+    /// The interval.
+    pub interval: TimeValue,
+    /// The time left, zero when disarmed.
+    pub value: TimeValue,
+    /// Expirations that were not signalled.
+    pub overrun: u32,
+}
+
+/// What belongs to a process.
+#[derive(Debug, Clone, Default)]
+pub struct OfProcess {
+    /// The actions of signals 1 to 64.
+    pub actions: Vec<SigAction>,
+    /// ITIMER_REAL, _VIRTUAL, _PROF: interval and value.
+    pub itimers: [(TimeValue, TimeValue); 3],
+    /// POSIX timers.
+    pub timers: Vec<PosixTimer>,
+    /// PR_GET_CHILD_SUBREAPER.
+    pub subreaper: bool,
+    /// PR_GET_DUMPABLE.
+    pub dumpable: i32,
+    /// PR_GET_THP_DISABLE: bit 0, and from Linux 6.18 what else it says.
+    pub thp_disable: u32,
+    /// PR_GET_MDWE.
+    pub mdwe: u32,
+    /// PR_GET_MEMORY_MERGE.
+    pub memory_merge: bool,
+    /// MEMBARRIER_CMD_GET_REGISTRATIONS.
+    pub membarrier: u32,
+}
+
+/// What belongs to a thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OfThread {
+    /// The alternate signal stack: address, flags, size.
+    pub altstack: (u64, u32, u64),
+    /// Where the kernel writes zero when the thread ends (PR_GET_TID_ADDRESS).
+    pub clear_tid: u64,
+    /// PR_GET_PDEATHSIG.
+    pub pdeath_signal: u32,
+    /// PR_GET_SECUREBITS.
+    pub securebits: u32,
+}
+
+/// Where the process has room for what we lend it.
+pub struct Room<'a> {
+    /// Start of its vDSO.
+    pub vdso: RemoteAddr,
+    /// The vDSO's bytes, any leftover already zeroed.
+    pub vdso_bytes: &'a [u8],
+    /// What a killed engine left.
+    pub leftover: Option<&'a Leftover>,
+    /// Finds a hole of so many bytes.
+    pub hole: &'a dyn Fn(u64) -> Option<u64>,
+}
+
+const THREAD_SLOT: u64 = 1024;
+/// Calls of a thread's part of a batch.
+const THREAD_CALLS: usize = 6;
+
+/// Asks a process and its threads.
+pub fn ask(process: &mut Process, timers: &[Timer], room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
+    let pid = process.pid;
+    let mut threads: Vec<Seized> = Vec::new();
+    let mut statuses = Vec::new();
+    for thread in process.threads.drain(..) {
+        threads.push(thread.seized);
+        statuses.push((thread.status, thread.stopped_by));
+    }
+    let result = ask_threads(&mut threads, timers, room);
+    let back = threads.into_iter().zip(statuses);
+    process.threads.extend(back.map(|(seized, (status, stopped_by))| super::freeze::Thread { seized, status, stopped_by }));
+    result.map_err(|e| {
+        tracing::debug!("batch in process {pid} failed: {e}");
+        e
+    })
+}
+
+fn ask_threads(
+    threads: &mut [Seized],
+    timers: &[Timer],
+    room: &Room<'_>,
+) -> Result<(OfProcess, Vec<OfThread>)> {
+    let pid = threads[0].tid();
+    let count = threads.len();
+    let calls = SIGNALS + 32 + THREAD_CALLS + 2 * timers.len();
+    let leader_slot = (calls * 64 + SIGNALS * 32 + 1024 + timers.len() * 48) as u64;
+    let hole = (room.hole)(Injector::hole_len(count, leader_slot, THREAD_SLOT))
+        .ok_or_else(|| crate::error::Error::state(format!("the address space of task {pid} has no room for a batch")))?;
+    let place = Place { vdso: room.vdso, vdso_bytes: room.vdso_bytes, hole: RemoteAddr(hole) };
+    if let Some(leftover) = room.leftover {
+        leftover.clear(pid)?;
+    }
+    let mut injector = Injector::enter(threads, &place, leader_slot, THREAD_SLOT)?;
+    let mut batches = Vec::with_capacity(count);
+    let mut questions = Vec::with_capacity(count);
+    let mut leader = injector.batch(0, calls);
+    let of_process = ProcessQuestions::add(&mut leader, timers);
+    if let Some(leftover) = room.leftover {
+        for (at, len) in leftover.areas(pid) {
+            leader.try_call(libc::SYS_munmap, &[at.0, len]);
+        }
+    }
+    questions.push(ThreadQuestions::add(&mut leader));
+    batches.push((0, leader));
+    for i in 1..count {
+        let mut batch = injector.batch(i, THREAD_CALLS);
+        questions.push(ThreadQuestions::add(&mut batch));
+        batches.push((i, batch));
+    }
+    injector.run(&mut batches)?;
+    injector.leave()?;
+    let of_process = of_process.answers(&batches[0].1, timers);
+    let of_threads = questions.iter().zip(&batches).map(|(q, (_, batch))| q.answers(batch)).collect();
+    Ok((of_process, of_threads))
+}
+
+const PR_GET_TID_ADDRESS: u64 = 40;
+const PR_GET_MDWE: u64 = 66;
+const PR_GET_MEMORY_MERGE: u64 = 68;
+const MEMBARRIER_CMD_GET_REGISTRATIONS: u64 = 1 << 9;
+const SIGSET: u64 = 8;
+
+struct ThreadQuestions {
+    altstack: RemoteAddr,
+    clear_tid: RemoteAddr,
+    pdeath: RemoteAddr,
+    securebits: Handle,
+}
+
+impl ThreadQuestions {
+    fn add(batch: &mut Batch) -> ThreadQuestions {
+        let altstack = batch.room(24);
+        batch.call(libc::SYS_sigaltstack, &[0, altstack.0]);
+        let clear_tid = batch.room(8);
+        batch.call(libc::SYS_prctl, &[PR_GET_TID_ADDRESS, clear_tid.0]);
+        let pdeath = batch.room(4);
+        batch.call(libc::SYS_prctl, &[libc::PR_GET_PDEATHSIG as u64, pdeath.0]);
+        let securebits = batch.call(libc::SYS_prctl, &[libc::PR_GET_SECUREBITS as u64]);
+        ThreadQuestions { altstack, clear_tid, pdeath, securebits }
+    }
+
+    fn answers(&self, batch: &Batch) -> OfThread {
+        OfThread {
+            altstack: (
+                batch.u64_at(self.altstack),
+                batch.u32_at(self.altstack.plus(8)),
+                batch.u64_at(self.altstack.plus(16)),
+            ),
+            clear_tid: batch.u64_at(self.clear_tid),
+            pdeath_signal: batch.u32_at(self.pdeath),
+            securebits: batch.result(self.securebits).unwrap_or(0) as u32,
+        }
+    }
+}
+
+struct ProcessQuestions {
+    actions: RemoteAddr,
+    itimers: RemoteAddr,
+    timers: Vec<(RemoteAddr, Handle)>,
+    subreaper: RemoteAddr,
+    dumpable: Handle,
+    thp_disable: Handle,
+    mdwe: Handle,
+    memory_merge: Handle,
+    membarrier: Handle,
+}
+
+impl ProcessQuestions {
+    fn add(batch: &mut Batch, timers: &[Timer]) -> ProcessQuestions {
+        let actions = batch.room(SIGNALS * 32);
+        for signal in 1..=SIGNALS as u64 {
+            batch.call(libc::SYS_rt_sigaction, &[signal, 0, actions.plus((signal - 1) * 32).0, SIGSET]);
+        }
+        let itimers = batch.room(3 * 32);
+        for which in 0..3u64 {
+            batch.call(libc::SYS_getitimer, &[which, itimers.plus(which * 32).0]);
+        }
+        let mut posix = Vec::new();
+        for timer in timers {
+            let value = batch.room(32);
+            batch.call(libc::SYS_timer_gettime, &[timer.id as u64, value.0]);
+            posix.push((value, batch.call(libc::SYS_timer_getoverrun, &[timer.id as u64])));
+        }
+        let subreaper = batch.room(4);
+        batch.call(libc::SYS_prctl, &[libc::PR_GET_CHILD_SUBREAPER as u64, subreaper.0]);
+        ProcessQuestions {
+            actions,
+            itimers,
+            timers: posix,
+            subreaper,
+            dumpable: batch.call(libc::SYS_prctl, &[libc::PR_GET_DUMPABLE as u64]),
+            thp_disable: batch.call(libc::SYS_prctl, &[libc::PR_GET_THP_DISABLE as u64]),
+            mdwe: batch.try_call(libc::SYS_prctl, &[PR_GET_MDWE]),
+            memory_merge: batch.try_call(libc::SYS_prctl, &[PR_GET_MEMORY_MERGE]),
+            membarrier: batch.try_call(libc::SYS_membarrier, &[MEMBARRIER_CMD_GET_REGISTRATIONS]),
+        }
+    }
+
+    fn answers(&self, batch: &Batch, timers: &[Timer]) -> OfProcess {
+        let pair = |at: RemoteAddr| (batch.u64_at(at), batch.u64_at(at.plus(8)));
+        let spec = |at: RemoteAddr| (pair(at), pair(at.plus(16)));
+        let action = |i: usize| {
+            let at = self.actions.plus(i as u64 * 32);
+            let ((handler, flags), (restorer, mask)) = spec(at);
+            SigAction { handler, flags, restorer, mask }
+        };
+        let word = |handle: Handle| batch.result(handle).unwrap_or(0) as u32;
+        OfProcess {
+            actions: (0..SIGNALS).map(action).collect(),
+            itimers: [0, 1, 2].map(|which| spec(self.itimers.plus(which * 32))),
+            timers: timers
+                .iter()
+                .zip(&self.timers)
+                .map(|(about, (at, overrun))| {
+                    let (interval, value) = spec(*at);
+                    PosixTimer { about: about.clone(), interval, value, overrun: word(*overrun) }
+                })
+                .collect(),
+            subreaper: batch.u32_at(self.subreaper) != 0,
+            dumpable: word(self.dumpable) as i32,
+            thp_disable: word(self.thp_disable),
+            mdwe: word(self.mdwe),
+            memory_merge: word(self.memory_merge) != 0,
+            membarrier: word(self.membarrier),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! A process' address space: its areas, what became of them since they were mapped, and which of their pages have to be
+//! saved.
+
+use super::files::Files;
+use super::freeze::Process;
+use crate::error::{Doing, Error, Result};
+use crate::image::proto::{StasisVmaFlags, StasisVmaName, VmaEntry};
+use crate::vma::{self, status};
+use crate::proc::maps::{Mapping, Name};
+use crate::proc::smaps::{Area, VmFlags};
+use crate::remote::Leftover;
+use crate::sys::pagemap::{Query, Region, category, scan};
+use crate::sys::{self, Pid, RemoteAddr};
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::AsFd;
+
+/// The address space of a process, ready for the images.
+pub struct Memory {
+    /// Its areas.
+    pub vmas: Vec<VmaEntry>,
+    /// Private pages to be saved: first address and the address after the last, ascending.
+    pub runs: Vec<(u64, u64)>,
+    /// Names of anonymous areas.
+    pub names: Vec<StasisVmaName>,
+    /// What CRIU's message has no field for.
+    pub flags: Vec<StasisVmaFlags>,
+    /// Where the vDSO is, and its bytes without anything of ours.
+    pub vdso: Option<(u64, Vec<u8>)>,
+}
+
+/// Shared anonymous memory of the tree, by the id it has in the images.
+#[derive(Default)]
+pub struct Segments {
+    ids: HashMap<(u64, u64), u64>,
+    /// A descriptor of each.
+    pub files: Vec<(u64, File)>,
+}
+
+/// Where a process keeps the vDSO, and what is in it.
+pub fn vdso(pid: Pid, areas: &[Area]) -> Result<Option<(u64, Vec<u8>)>> {
+    let Some(area) = areas.iter().find(|a| a.mapping.kind() == Name::Vdso) else { return Ok(None) };
+    let range = area.mapping.range;
+    let mut bytes = vec![0; range.len() as usize];
+    sys::mem::read_exact(pid, RemoteAddr(range.start), &mut bytes).doing(|| format!("read the vDSO of task {pid}"))?;
+    Ok(Some((range.start, bytes)))
+}
+
+/// A hole of `len` bytes in an address space: away from the stack, which grows, and from where the kernel maps next.
+pub fn hole(areas: &[Area], len: u64) -> Option<u64> {
+    const LOWEST: u64 = 0x10_0000;
+    const AWAY: u64 = 1 << 24;
+    let mut before = LOWEST;
+    for area in areas {
+        let range = area.mapping.range;
+        if range.start >= before + len + 2 * AWAY {
+            return Some((before + AWAY) & !(sys::page_size() - 1));
+        }
+        before = before.max(range.end);
+    }
+    // A crowded space: any gap does.
+    areas.windows(2).find(|w| w[1].mapping.range.start - w[0].mapping.range.end >= len).map(|w| w[0].mapping.range.end)
+}
+
+/// Describes the address space of a process.
+pub fn collect(
+    process: &Process,
+    areas: &[Area],
+    leftover: Option<&Leftover>,
+    vdso: Option<(u64, Vec<u8>)>,
+    files: &mut Files<'_>,
+    segments: &mut Segments,
+) -> Result<Memory> {
+    let pid = process.speaker();
+    let stale: Vec<(RemoteAddr, u64)> = leftover.map(|l| l.areas(pid).collect()).unwrap_or_default();
+    let mut memory = Memory { vmas: Vec::with_capacity(areas.len()), runs: Vec::new(), names: Vec::new(), flags: Vec::new(), vdso };
+    let mut mapped = HashMap::new();
+    for area in areas {
+        if stale.iter().any(|(at, _)| at.0 == area.mapping.range.start) {
+            continue;
+        }
+        memory.vmas.push(describe(pid, area, files, segments, &mut mapped)?);
+        memory.note_extras(area);
+    }
+    let pagemap = process.dir.open_file(&format!("task/{pid}/pagemap"))?;
+    memory.runs = private_pages(pid, pagemap.as_fd(), areas, &memory.vmas)?;
+    if let Some((start, bytes)) = &memory.vdso {
+        let run = (*start, start + bytes.len() as u64);
+        memory.runs.retain(|r| r.1 <= run.0 || r.0 >= run.1);
+        let place = memory.runs.partition_point(|r| r.0 < run.0);
+        memory.runs.insert(place, run);
+    }
+    Ok(memory)
+}
+
+impl Memory {
+    fn note_extras(&mut self, area: &Area) {
+        let range = area.mapping.range;
+        let name = match area.mapping.kind() {
+            Name::AnonymousNamed(name) | Name::SharedNamed(name) => Some(name.to_vec()),
+            _ => None,
+        };
+        if let Some(name) = name {
+            self.names.push(StasisVmaName { start: range.start, name });
+        }
+        let has = |flag| area.flags.contains(flag).then_some(true);
+        let flags = StasisVmaFlags {
+            start: range.start,
+            end: range.end,
+            noreserve: has(VmFlags::NO_RESERVE),
+            locked: has(VmFlags::LOCKED),
+            lockonfault: has(VmFlags::LOCK_ON_FAULT),
+            sealed: has(VmFlags::SEALED),
+        };
+        if [flags.noreserve, flags.locked, flags.lockonfault, flags.sealed].iter().any(Option::is_some) {
+            self.flags.push(flags);
+        }
+    }
+}
+
+/// The message of an area.
+fn describe(
+    pid: Pid,
+    area: &Area,
+    files: &mut Files<'_>,
+    segments: &mut Segments,
+    mapped: &mut HashMap<(u32, u32, u64, bool), u32>,
+) -> Result<VmaEntry> {
+    let mapping = &area.mapping;
+    refuse(pid, area)?;
+    let mut entry = VmaEntry {
+        start: mapping.range.start,
+        end: mapping.range.end,
+        pgoff: mapping.offset,
+        shmid: 0,
+        prot: mapping.prot.bits() as u32,
+        flags: flags(area),
+        status: status::REGULAR,
+        fd: -1,
+        madv: advice(area.flags),
+        fdflags: None,
+    };
+    match mapping.kind() {
+        Name::Vdso => entry.status |= status::VDSO | status::ANON_PRIVATE,
+        Name::Vvar | Name::VvarVclock => entry.status |= status::VVAR | status::ANON_PRIVATE,
+        Name::Vsyscall => entry.status = status::VSYSCALL | status::ANON_PRIVATE,
+        Name::Heap => entry.status |= status::HEAP | status::ANON_PRIVATE,
+        Name::SharedAnonymous | Name::SharedNamed(_) => shared(pid, mapping, &mut entry, segments)?,
+        Name::Hugetlb if mapping.shared => shared(pid, mapping, &mut entry, segments)?,
+        Name::Hugetlb | Name::Anonymous | Name::AnonymousNamed(_) | Name::Stack => entry.status |= status::ANON_PRIVATE,
+        Name::File => {
+            let writable = mapping.shared && area.flags.contains(VmFlags::MAY_WRITE);
+            let key = (mapping.dev.0, mapping.dev.1, mapping.inode, writable);
+            let id = match mapped.get(&key) {
+                Some(&id) => id,
+                None => {
+                    let id = files.of_mapping(pid, &map_files_name(mapping), writable)?;
+                    mapped.insert(key, id);
+                    id
+                }
+            };
+            entry.shmid = u64::from(id);
+            entry.status |= if mapping.shared { status::FILE_SHARED } else { status::FILE_PRIVATE };
+            entry.fdflags = Some(if writable { libc::O_RDWR as u32 } else { 0 });
+        }
+        _ => return Err(unsupported(pid, mapping, "areas of this kind are not supported yet")),
+    }
+    if mapping.shared || entry.status & (status::FILE_PRIVATE) != 0 {
+        return Ok(entry);
+    }
+    entry.pgoff = 0;
+    Ok(entry)
+}
+
+/// Shared anonymous memory: one segment for all its mappings.
+fn shared(pid: Pid, mapping: &Mapping, entry: &mut VmaEntry, segments: &mut Segments) -> Result<()> {
+    let key = (u64::from(mapping.dev.0) << 32 | u64::from(mapping.dev.1), mapping.inode);
+    let id = match segments.ids.get(&key) {
+        Some(&id) => id,
+        None => {
+            // CRIU's ids have 32 bits; inode numbers of the shared memory file system may be larger.
+            let mut id = mapping.inode & u64::from(u32::MAX);
+            while segments.files.iter().any(|(other, _)| *other == id) || id == 0 {
+                id = (id + 1) & u64::from(u32::MAX);
+            }
+            let path = format!("/proc/{pid}/map_files/{}", map_files_name(mapping));
+            let file = File::open(&path).doing(|| format!("open {path}"))?;
+            segments.ids.insert(key, id);
+            segments.files.push((id, file));
+            id
+        }
+    };
+    entry.shmid = id;
+    entry.status |= status::ANON_SHARED;
+    Ok(())
+}
+
+fn map_files_name(mapping: &Mapping) -> String {
+    format!("{:x}-{:x}", mapping.range.start, mapping.range.end)
+}
+
+/// Areas that cannot be brought back are refused by name.
+fn refuse(pid: Pid, area: &Area) -> Result<()> {
+    let refused = [
+        (VmFlags::SHADOW_STACK, "shadow stacks are not supported yet"),
+        (VmFlags::UFFD_MISSING, "areas registered with a userfaultfd are not supported yet"),
+        (VmFlags::UFFD_MINOR, "areas registered with a userfaultfd are not supported yet"),
+        (VmFlags::MTE, "tagged memory is not supported yet"),
+    ];
+    match refused.iter().find(|(flag, _)| area.flags.contains(*flag)) {
+        Some((_, reason)) => Err(unsupported(pid, &area.mapping, reason)),
+        None => Ok(()),
+    }
+}
+
+fn unsupported(pid: Pid, mapping: &Mapping, reason: &str) -> Error {
+    let name = String::from_utf8_lossy(&mapping.name);
+    let range = mapping.range;
+    Error::unsupported(format!("task {pid}: memory area {:x}-{:x} ({name})", range.start, range.end), reason)
+}
+
+/// MAP_* bits with which the area was mapped.
+fn flags(area: &Area) -> u32 {
+    let mapping = &area.mapping;
+    let mut flags = if mapping.shared { libc::MAP_SHARED } else { libc::MAP_PRIVATE };
+    if !matches!(mapping.kind(), Name::File) {
+        flags |= libc::MAP_ANONYMOUS;
+    }
+    let others = [
+        (VmFlags::GROWS_DOWN, libc::MAP_GROWSDOWN),
+        (VmFlags::NO_RESERVE, libc::MAP_NORESERVE),
+        (VmFlags::LOCKED, libc::MAP_LOCKED),
+    ];
+    for (flag, bit) in others {
+        if area.flags.contains(flag) {
+            flags |= bit;
+        }
+    }
+    if area.flags.contains(VmFlags::DROPPABLE) {
+        flags = flags & !libc::MAP_PRIVATE | vma::MAP_DROPPABLE;
+    }
+    if area.flags.contains(VmFlags::HUGETLB) {
+        flags |= libc::MAP_HUGETLB | (area.usage.page_size.max(1).trailing_zeros() as i32) << libc::MAP_HUGE_SHIFT;
+    }
+    flags as u32
+}
+
+/// madvise(2) advice in force: bit n for advice n.
+fn advice(flags: VmFlags) -> Option<u64> {
+    let kinds = [
+        (VmFlags::RANDOM, libc::MADV_RANDOM),
+        (VmFlags::SEQUENTIAL, libc::MADV_SEQUENTIAL),
+        (VmFlags::DONT_COPY, libc::MADV_DONTFORK),
+        (VmFlags::MERGEABLE, libc::MADV_MERGEABLE),
+        (VmFlags::HUGE_PAGE, libc::MADV_HUGEPAGE),
+        (VmFlags::NO_HUGE_PAGE, libc::MADV_NOHUGEPAGE),
+        (VmFlags::DONT_DUMP, libc::MADV_DONTDUMP),
+        (VmFlags::WIPE_ON_FORK, libc::MADV_WIPEONFORK),
+    ];
+    let bits = kinds.iter().filter(|(flag, _)| flags.contains(*flag)).fold(0, |bits, (_, advice)| bits | 1 << advice);
+    (bits != 0).then_some(bits)
+}
+
+/// Whether an area's own pages are in the images of the process.
+fn has_private_pages(entry: &VmaEntry) -> bool {
+    let without = status::VDSO | status::VVAR | status::VSYSCALL | status::FILE_SHARED | status::ANON_SHARED;
+    entry.status & without == 0 && entry.flags & vma::MAP_DROPPABLE as u32 == 0
+}
+
+/// The pages that private areas hold of their own: present or swapped out, and neither of a file nor the zero page.
+fn private_pages(
+    pid: Pid,
+    pagemap: std::os::fd::BorrowedFd<'_>,
+    areas: &[Area],
+    vmas: &[VmaEntry],
+) -> Result<Vec<(u64, u64)>> {
+    let user = |a: &&Area| a.mapping.kind() != Name::Vsyscall;
+    let Some(first) = areas.iter().find(user) else { return Ok(Vec::new()) };
+    let last = areas.iter().rev().find(user).unwrap_or(first);
+    let query = Query {
+        inverted: category::FILE | category::PFNZERO,
+        all_of: category::FILE | category::PFNZERO,
+        any_of: category::PRESENT | category::SWAPPED,
+        report: 0,
+    };
+    let mut found: Vec<Region> = Vec::new();
+    scan(pagemap, first.mapping.range.start, last.mapping.range.end, query, &mut found)
+        .doing(|| format!("scan the pages of task {pid}"))?;
+    let mut runs = Vec::new();
+    let mut regions = found.iter().peekable();
+    for entry in vmas.iter().filter(|e| has_private_pages(e)) {
+        while regions.next_if(|r| r.end <= entry.start).is_some() {}
+        let mut ahead = regions.clone();
+        while let Some(region) = ahead.next_if(|r| r.start < entry.end) {
+            push_run(&mut runs, region.start.max(entry.start), region.end.min(entry.end));
+        }
+    }
+    Ok(runs)
+}
+
+/// Adds a run, joined to the last where they touch.
+fn push_run(runs: &mut Vec<(u64, u64)>, start: u64, end: u64) {
+    match runs.last_mut() {
+        Some(last) if last.1 == start => last.1 = end,
+        _ => runs.push((start, end)),
+    }
+}

@@ -1,0 +1,277 @@
+//! The dump: freeze → collect → drain → thaw. [`run`] is the list of its phases.
+//!
+//! On every way out but success with the tree killed, dropping the frozen threads gives them back what they had.
+
+mod check;
+pub mod core;
+mod drain;
+pub mod files;
+mod freeze;
+mod inside;
+mod memory;
+mod seccomp;
+mod write;
+
+use crate::cancel;
+use crate::error::{Doing, Error, Result};
+use crate::image::NewImageDir;
+use crate::image::proto::{CoreEntry, FdinfoEntry, FsEntry, MmEntry, StasisRestartEntry, StasisTaskEntry};
+use crate::options::{AfterDump, DumpOptions};
+use crate::proc::{smaps, task, timers};
+use crate::remote::Leftover;
+use crate::sys::kcmp::What;
+use crate::sys::{self, Pid, RemoteAddr};
+use freeze::Process;
+use std::time::{Duration, Instant};
+
+/// What a dump did.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// From the first stop to the last.
+    pub freezing: Duration,
+    /// From the first stop until the tree was let go or killed.
+    pub frozen: Duration,
+    /// Copying memory.
+    pub draining: Duration,
+    /// Processes dumped.
+    pub processes: usize,
+    /// Pages written.
+    pub pages: u64,
+}
+
+/// Everything that is known of the tree, ready to be written.
+struct Collected<'a> {
+    /// For each process the number of its descriptor table, or none for a zombie.
+    processes: Vec<OfProcess>,
+    files: files::Files<'a>,
+    tables: Vec<(u32, Vec<FdinfoEntry>)>,
+    segments: memory::Segments,
+    filters: seccomp::Filters,
+    restarts: Vec<StasisRestartEntry>,
+    tasks: Vec<StasisTaskEntry>,
+}
+
+/// A process, ready to be written.
+struct OfProcess {
+    pid: Pid,
+    cores: Vec<(Pid, CoreEntry)>,
+    ids: Option<crate::image::proto::TaskKobjIdsEntry>,
+    fs: Option<FsEntry>,
+    mm: Option<MmEntry>,
+    runs: Vec<(u64, u64)>,
+    vdso: Option<(u64, Vec<u8>)>,
+}
+
+/// Dumps the tree of `options.pid` into the images directory.
+///
+/// # Errors
+/// An object that cannot be dumped, something the kernel refused, or the disk: in every case the tree runs on as if
+/// nothing had happened, and the directory does not look complete.
+pub fn run(options: &DumpOptions) -> Result<Report> {
+    let out = NewImageDir::create(&options.common.images_dir, options.sync)?;
+    let started = Instant::now();
+    let mut tree = freeze::freeze(options.pid, options.common.timeout)?;
+    let freezing = started.elapsed();
+    check::tree(&tree, options)?;
+    let mut collected = collect(&mut tree, options)?;
+    let drained = Instant::now();
+    let pages = write::pages(&out, &mut collected, options)?;
+    let draining = drained.elapsed();
+    write::images(&out, &tree, collected)?;
+    cancel::check()?;
+    out.seal(&write::manifest_head()?)?;
+    let processes = tree.len();
+    finish(tree, options.after)?;
+    Ok(Report { freezing, frozen: started.elapsed(), draining, processes, pages })
+}
+
+/// Asks for everything but the contents of memory.
+fn collect<'a>(tree: &mut [Process], options: &'a DumpOptions) -> Result<Collected<'a>> {
+    let mut collected = Collected {
+        processes: Vec::with_capacity(tree.len()),
+        files: files::Files::new(options),
+        tables: Vec::new(),
+        segments: memory::Segments::default(),
+        filters: seccomp::Filters::default(),
+        restarts: Vec::new(),
+        tasks: Vec::new(),
+    };
+    let shared = Shared::find(tree)?;
+    let layout = stasis_arch::native::xstate::Layout::native();
+    let mut live = 0;
+    for process in tree {
+        cancel::check()?;
+        if process.is_zombie() {
+            let core = core::of_zombie(process);
+            let cores = vec![(process.pid, core)];
+            let pid = process.pid;
+            collected.processes.push(OfProcess { pid, cores, ids: None, fs: None, mm: None, runs: Vec::new(), vdso: None });
+            continue;
+        }
+        let of_process = collect_process(process, shared.ids(live), &layout, &mut collected)?;
+        collected.processes.push(of_process);
+        live += 1;
+    }
+    Ok(collected)
+}
+
+/// The numbers of what processes share.
+struct Shared {
+    vm: Vec<u32>,
+    files: Vec<u32>,
+    fs: Vec<u32>,
+    sighand: Vec<u32>,
+}
+
+impl Shared {
+    /// CRIU gives the number 1 to itself.
+    const FIRST: u32 = 2;
+
+    fn find(tree: &[Process]) -> Result<Shared> {
+        let live: Vec<&Process> = tree.iter().filter(|p| !p.is_zombie()).collect();
+        for process in &live {
+            files::check_threads_share(process)?;
+        }
+        let find = |what| files::shared_ids(&live, what, Self::FIRST);
+        let shared =
+            Shared { vm: find(What::Vm)?, files: find(What::Files)?, fs: find(What::Fs)?, sighand: find(What::Sighand)? };
+        for (ids, name) in [(&shared.vm, "address space"), (&shared.sighand, "table of signal actions")] {
+            for (i, id) in ids.iter().enumerate() {
+                if let Some(other) = ids[..i].iter().position(|o| o == id) {
+                    let object = format!("process {}", live[i].pid);
+                    let reason = format!("it shares its {name} with process {}", live[other].pid);
+                    return Err(Error::unsupported(object, reason)
+                        .with_help("a child of vfork shares until it executes a program: try again later"));
+                }
+            }
+        }
+        Ok(shared)
+    }
+
+    fn ids(&self, live: usize) -> crate::image::proto::TaskKobjIdsEntry {
+        let own = (self.vm[live], self.files[live], self.fs[live], self.sighand[live]);
+        write::kobj_ids(own)
+    }
+}
+
+/// Asks for everything of one process.
+fn collect_process(
+    process: &mut Process,
+    ids: crate::image::proto::TaskKobjIdsEntry,
+    layout: &stasis_arch::native::xstate::Layout,
+    collected: &mut Collected<'_>,
+) -> Result<OfProcess> {
+    let pid = process.speaker();
+    let mut buffer = Vec::new();
+    let areas = smaps::read(&process.dir.thread(pid)?, &mut buffer)?;
+    let mut vdso = memory::vdso(pid, &areas)?;
+    let leftover = vdso.as_mut().and_then(|(at, bytes)| Leftover::find(RemoteAddr(*at), bytes));
+    let table = match collected.tables.iter().any(|(id, _)| *id == ids.files_id) {
+        true => None,
+        false => Some((ids.files_id, collected.files.table(process)?)),
+    };
+    collected.tables.extend(table);
+    let fs = collected.files.directories(process)?;
+    let exe = collected.files.executable(process)?;
+    let posix = timers::read(&process.dir, &mut buffer)?;
+    let (of_process, of_threads) = {
+        let (at, bytes) = vdso.as_ref().ok_or_else(|| {
+            Error::unsupported(format!("process {pid}"), "it has no vDSO, where the engine would put its stub")
+        })?;
+        let hole = |len| memory::hole(&areas, len);
+        let room = inside::Room { vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
+        inside::ask(process, &posix, &room)?
+    };
+    let memory = memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
+    let seccomp = process.threads.iter().map(|t| collected.filters.of_thread(t)).collect::<Result<Vec<_>>>()?;
+    let sources =
+        core::Sources { process, inside: &of_process, threads: &of_threads, ids, seccomp: &seccomp, layout };
+    let mut cores = core::of_process(&sources)?;
+    if let Some(task) = cores.tasks.first_mut() {
+        task.vma_names = memory.names;
+        task.vma_flags = memory.flags;
+    }
+    collected.restarts.append(&mut cores.restarts);
+    collected.tasks.append(&mut cores.tasks);
+    let mm = mm(process, &of_process, exe, memory.vmas, &areas, &mut buffer)?;
+    Ok(OfProcess {
+        pid: process.pid,
+        cores: cores.cores,
+        ids: Some(ids),
+        fs: Some(fs),
+        mm: Some(mm),
+        runs: memory.runs,
+        vdso: memory.vdso,
+    })
+}
+
+/// The message of an address space.
+fn mm(
+    process: &Process,
+    inside: &inside::OfProcess,
+    exe_file_id: u32,
+    vmas: Vec<crate::image::proto::VmaEntry>,
+    areas: &[smaps::Area],
+    buffer: &mut Vec<u8>,
+) -> Result<MmEntry> {
+    let dir = process.dir.thread(process.speaker())?;
+    // A dead leader shows no addresses; its threads do.
+    let stat = crate::proc::stat::read(&dir, buffer)?;
+    let heap = areas.iter().find(|a| a.mapping.kind() == crate::proc::maps::Name::Heap);
+    Ok(MmEntry {
+        mm_start_code: stat.start_code,
+        mm_end_code: stat.end_code,
+        mm_start_data: stat.start_data,
+        mm_end_data: stat.end_data,
+        mm_start_stack: stat.start_stack,
+        mm_start_brk: stat.start_brk,
+        mm_brk: heap.map_or(stat.start_brk, |a| a.mapping.range.end),
+        mm_arg_start: stat.arg_start,
+        mm_arg_end: stat.arg_end,
+        mm_env_start: stat.env_start,
+        mm_env_end: stat.env_end,
+        exe_file_id,
+        mm_saved_auxv: task::auxv(&dir, task::Word::Eight, buffer)?,
+        vmas,
+        dumpable: Some(inside.dumpable),
+        aios: Vec::new(),
+        thp_disabled: Some(inside.thp_disable & 1 != 0),
+    })
+}
+
+/// Kills the tree, leaves it stopped, or lets it go on.
+fn finish(tree: Vec<Process>, after: AfterDump) -> Result<()> {
+    match after {
+        AfterDump::Run => Ok(()),
+        AfterDump::Stop => {
+            for process in tree.iter().filter(|p| !p.is_zombie()) {
+                let pid = process.pid;
+                nix::sys::signal::kill(pid, nix::sys::signal::SIGSTOP).doing(|| format!("stop process {pid}"))?;
+            }
+            Ok(())
+        }
+        AfterDump::Kill => kill(tree),
+    }
+}
+
+/// Kills every process and waits until all are gone.
+fn kill(tree: Vec<Process>) -> Result<()> {
+    let mut pidfds = Vec::new();
+    for process in tree.iter() {
+        if let Ok(pidfd) = sys::pidfd::open(process.pid) {
+            let _ = sys::pidfd::send_signal(std::os::fd::AsFd::as_fd(&pidfd), libc::SIGKILL);
+            pidfds.push(pidfd);
+        }
+    }
+    for process in tree {
+        for thread in process.threads {
+            let tid = thread.seized.tid();
+            thread.seized.abandon();
+            let _ = sys::ptrace::wait(tid, false);
+        }
+    }
+    for pidfd in &pidfds {
+        let _ = sys::pidfd::wait_gone(std::os::fd::AsFd::as_fd(pidfd), 5000);
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! Kinds: one file, one type for each kind of kernel object that a descriptor can stand for. [`KINDS`] lists them.
+//!
+//! A kind recognises a descriptor, dumps it into its message, says what must be restored before it, restores it to a
+//! descriptor of the engine's, and adds to a task's batch what only the task can do. A descriptor that no kind claims
+//! cannot be dumped; the error names it.
+
+mod eventfd;
+mod fifo;
+pub mod ghost;
+pub mod locks;
+mod pipe;
+pub mod regfile;
+
+use crate::error::{Doing, Error, Result};
+use crate::image::proto::{FdTypes, FileEntry, FownEntry};
+use crate::options::InheritKey;
+use crate::proc::fdinfo::FdInfo;
+use crate::sys::{self, Errno, Pid};
+use nix::sys::stat::{FileStat, SFlag};
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+pub use ghost::Ghosts;
+pub use pipe::Pipes;
+
+/// Every kind, in the order in which they are asked.
+pub static KINDS: &[&dyn Kind] = &[&eventfd::Eventfd, &pipe::Pipe, &fifo::Fifo, &regfile::RegFile];
+
+/// A kind of kernel object that descriptors stand for.
+pub trait Kind: Sync {
+    /// What it is called in the images.
+    fn fd_type(&self) -> FdTypes;
+    /// Whether the descriptor is of this kind.
+    fn claims(&self, descriptor: &Descriptor) -> bool;
+    /// Its message. `id` is what descriptors refer to it by.
+    fn dump(&self, descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> Result<FileEntry>;
+    /// The ids of the files that must be restored before this one.
+    fn needs(&self, entry: &FileEntry) -> Vec<u32>;
+    /// The object, as a descriptor of ours: a new open file description with the right flags, offset and owner.
+    fn restore(&self, entry: &FileEntry, cx: &mut RestoreContext<'_>) -> Result<OwnedFd>;
+}
+
+/// A descriptor of a frozen task, as the kernel shows it from outside, and our copy of it.
+#[derive(Debug)]
+pub struct Descriptor {
+    /// A live task that has it.
+    pub pid: Pid,
+    /// Its number there.
+    pub fd: i32,
+    /// Where /proc/PID/fd/N points, as the kernel spells it.
+    pub link: Vec<u8>,
+    /// fstat(2).
+    pub stat: FileStat,
+    /// fdinfo.
+    pub info: FdInfo,
+    /// The same open file description in our own table.
+    pub copy: OwnedFd,
+}
+
+impl Descriptor {
+    /// The file type bits of its mode.
+    pub fn file_type(&self) -> SFlag {
+        SFlag::from_bits_truncate(self.stat.st_mode & SFlag::S_IFMT.bits())
+    }
+
+    /// The O_* flags of the open file description, without O_CLOEXEC, which belongs to the descriptor.
+    pub fn flags(&self) -> u32 {
+        self.info.flags & !(libc::O_CLOEXEC as u32)
+    }
+
+    /// Whether it was opened with O_PATH: no I/O, no owner.
+    pub fn is_path(&self) -> bool {
+        self.flags() & libc::O_PATH as u32 != 0
+    }
+
+    /// The descriptor in words: pid, number, target.
+    pub fn describe(&self) -> String {
+        format!("task {}: descriptor {} ({})", self.pid, self.fd, String::from_utf8_lossy(&self.link))
+    }
+
+    /// Who gets its SIGIO.
+    pub fn owner(&self) -> Result<FownEntry> {
+        if self.is_path() {
+            return Ok(no_owner());
+        }
+        let fd = self.copy.as_fd();
+        let ask = || -> sys::Result<FownEntry> {
+            let (kind, pid) = sys::file::owner(fd)?;
+            let signum = sys::file::io_signal(fd)? as u32;
+            if pid == 0 {
+                return Ok(FownEntry { signum, ..no_owner() });
+            }
+            let (uid, euid) = sys::file::owner_uids(fd)?;
+            // Our kinds are the kernel's enum pid_type: thread, process, process group.
+            Ok(FownEntry { uid, euid, signum, pid_type: kind as u32, pid: pid as u32 })
+        };
+        ask().doing(|| format!("ask for the owner of {}", self.describe()))
+    }
+}
+
+/// Nobody gets signals.
+pub fn no_owner() -> FownEntry {
+    FownEntry { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 }
+}
+
+/// What the kinds share while a tree is dumped.
+pub struct DumpContext<'a> {
+    /// What the caller asked for.
+    pub options: &'a crate::options::DumpOptions,
+    /// Deleted files.
+    pub ghosts: Ghosts,
+    /// The pipes whose content was taken.
+    pub pipes: pipe::Contents,
+    /// The same for fifos.
+    pub fifos: pipe::Contents,
+    /// Locks found.
+    pub locks: Vec<crate::image::proto::FileLockEntry>,
+    /// The next file id that is free.
+    pub next_id: u32,
+}
+
+/// What the kinds share while a tree is restored.
+pub struct RestoreContext<'a> {
+    /// What the caller asked for.
+    pub options: &'a crate::options::RestoreOptions,
+    /// The target's root directory: paths of the images are resolved below it and never leave it.
+    pub root: BorrowedFd<'a>,
+    /// Every file of the images by its id.
+    pub files: &'a HashMap<u32, FileEntry>,
+    /// The files that are already there.
+    pub open: HashMap<u32, Arc<OwnedFd>>,
+    /// The pipes made so far.
+    pub pipes: Pipes,
+    /// Deleted files, by the id of the file that shows them.
+    pub ghosts: ghost::Restorer,
+}
+
+impl RestoreContext<'_> {
+    /// The descriptor that the caller gave for an object (`--inherit-fd`), copied.
+    pub fn inherited(&self, is_it: impl Fn(&InheritKey) -> bool) -> Result<Option<OwnedFd>> {
+        let Some(given) = self.options.inherit_fds.iter().find(|i| is_it(&i.key)) else { return Ok(None) };
+        sys::file::duplicate(given.fd.get()).doing(|| format!("take the inherited descriptor {given}")).map(Some)
+    }
+}
+
+/// The kind that claims a descriptor, or an error that names it.
+pub fn recognise(descriptor: &Descriptor) -> Result<&'static dyn Kind> {
+    match KINDS.iter().find(|kind| kind.claims(descriptor)) {
+        Some(kind) => Ok(*kind),
+        None => Err(unsupported(descriptor)),
+    }
+}
+
+/// The kind of an image's entry.
+pub fn of_entry(entry: &FileEntry) -> Result<&'static dyn Kind> {
+    match KINDS.iter().find(|kind| kind.fd_type() == entry.r#type()) {
+        Some(kind) => Ok(*kind),
+        None => Err(Error::state(format!(
+            "file {} of the images is a {}, which this version cannot restore",
+            entry.id,
+            entry.r#type().as_str_name()
+        ))),
+    }
+}
+
+/// Says what the object is that nothing claims.
+fn unsupported(descriptor: &Descriptor) -> Error {
+    let link = String::from_utf8_lossy(&descriptor.link).into_owned();
+    let kind = match link.as_str() {
+        l if l.starts_with("socket:") => "sockets are",
+        l if l.starts_with("anon_inode:[eventpoll]") => "epoll descriptors are",
+        l if l.starts_with("anon_inode:[timerfd]") => "timerfds are",
+        l if l.starts_with("anon_inode:[signalfd]") => "signalfds are",
+        l if l.starts_with("anon_inode:inotify") => "inotify descriptors are",
+        l if l.starts_with("anon_inode:[fanotify]") => "fanotify descriptors are",
+        l if l.starts_with("anon_inode:[pidfd]") => "pidfds are",
+        l if l.starts_with("anon_inode:[io_uring]") => "io_uring instances are",
+        l if l.starts_with("anon_inode:[userfaultfd]") => "userfaultfds are",
+        l if l.starts_with("anon_inode:bpf") => "BPF objects are",
+        l if l.starts_with("anon_inode:[perf_event]") => "perf events are",
+        l if l.starts_with("anon_inode:landlock") => "Landlock rule sets are",
+        l if l.starts_with("anon_inode:seccomp") => "seccomp listeners are",
+        l if l.starts_with("/memfd:") => "memfds are",
+        l if l.starts_with("/dev/pts/") || l.starts_with("/dev/tty") || l == "/dev/ptmx" || l == "/dev/console" => {
+            "terminals are"
+        }
+        l if l.contains(":[") && !l.starts_with('/') => "objects of this kind are",
+        _ => match descriptor.file_type() {
+            SFlag::S_IFCHR | SFlag::S_IFBLK => "this device is",
+            _ => "objects of this kind are",
+        },
+    };
+    Error::unsupported(descriptor.describe(), format!("{kind} not supported yet"))
+        .with_help("close the descriptor before the dump")
+}
+
+/// Sets the owner of asynchronous I/O. The kernel keeps the credentials of whoever sets it; where they are not ours,
+/// this thread takes them for the moment of the call.
+pub fn set_owner(fd: BorrowedFd<'_>, owner: &FownEntry) -> Result<()> {
+    if owner.signum != 0 {
+        sys::file::set_io_signal(fd, owner.signum as i32).doing(|| "set the signal of a descriptor")?;
+    }
+    if owner.pid == 0 {
+        return Ok(());
+    }
+    let set = || sys::file::set_owner(fd, owner.pid_type as i32, owner.pid as i32);
+    let done = if owner.uid == 0 && owner.euid == 0 { set() } else { sys::file::as_user(owner.uid, owner.euid, set) };
+    match done {
+        // The owner has exited since: nobody gets the signal, as before.
+        Err(Errno::ESRCH) => {
+            tracing::warn!("the owner {} of a descriptor is gone", owner.pid);
+            Ok(())
+        }
+        other => other.doing(|| format!("make {} the owner of a descriptor", owner.pid)),
+    }
+}

@@ -1,0 +1,234 @@
+//! A batch: calls that the stub makes one after another in another task, and the memory that they refer to.
+
+use crate::error::{Error, Result};
+use crate::sys::{self, Errno, Pid, RemoteAddr};
+use stasis_arch::Entry;
+use zerocopy::IntoBytes;
+
+/// What an entry holds before it was run: no call returns this.
+pub(super) const NOT_RUN: i64 = i64::MIN;
+
+/// What a call must return for the batch to have succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Must {
+    /// Anything.
+    Anything,
+    /// No error.
+    Succeed,
+    /// Exactly this.
+    Be(i64),
+}
+
+/// One call of a batch, to ask for its result afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handle(usize);
+
+/// Calls and data, laid out for a region of the other task: entries first, then data. Addresses are final from the
+/// start, so that an argument can point at data of the same batch.
+#[derive(Debug)]
+pub struct Batch {
+    at: RemoteAddr,
+    max_entries: usize,
+    entries: Vec<Entry>,
+    /// For each entry what its call must return.
+    must: Vec<Must>,
+    data: Vec<u8>,
+    max_data: usize,
+}
+
+impl Batch {
+    /// An empty batch for the region of `len` bytes at `at`, of which room for `max_entries` entries is set apart.
+    pub fn new(at: RemoteAddr, len: u64, max_entries: usize) -> Batch {
+        let max_data = (len as usize).saturating_sub(max_entries * size_of::<Entry>());
+        Batch { at, max_entries, entries: Vec::new(), must: Vec::new(), data: Vec::new(), max_data }
+    }
+
+    /// Adds a call that must succeed.
+    pub fn call(&mut self, nr: i64, args: &[u64]) -> Handle {
+        self.push(nr, args, Must::Succeed)
+    }
+
+    /// Adds a call that must return `result`: a transfer that must be complete.
+    pub fn call_for(&mut self, nr: i64, args: &[u64], result: i64) -> Handle {
+        self.push(nr, args, Must::Be(result))
+    }
+
+    /// Adds a call that may fail: its result is looked at by the caller.
+    pub fn try_call(&mut self, nr: i64, args: &[u64]) -> Handle {
+        self.push(nr, args, Must::Anything)
+    }
+
+    fn push(&mut self, nr: i64, args: &[u64], must: Must) -> Handle {
+        let mut all = [0; 6];
+        all[..args.len()].copy_from_slice(args);
+        self.entries.push(Entry { nr, args: all, ret: NOT_RUN });
+        self.must.push(must);
+        Handle(self.entries.len() - 1)
+    }
+
+    /// Puts bytes into the batch's memory, aligned to 16, and says where the other task finds them.
+    pub fn put(&mut self, bytes: &[u8]) -> RemoteAddr {
+        self.data.resize(self.data.len().next_multiple_of(16), 0);
+        let at = self.data_at().plus(self.data.len() as u64);
+        self.data.extend_from_slice(bytes);
+        at
+    }
+
+    /// Puts a NUL-terminated string.
+    pub fn put_str(&mut self, text: &[u8]) -> RemoteAddr {
+        let at = self.put(text);
+        self.data.push(0);
+        at
+    }
+
+    /// Room for `len` bytes of results, zero at first.
+    pub fn room(&mut self, len: usize) -> RemoteAddr {
+        self.data.resize(self.data.len().next_multiple_of(16), 0);
+        let at = self.data_at().plus(self.data.len() as u64);
+        self.data.resize(self.data.len() + len, 0);
+        at
+    }
+
+    /// Whether `entries` more calls and `bytes` more data still fit.
+    pub fn fits(&self, entries: usize, bytes: usize) -> bool {
+        self.entries.len() + entries <= self.max_entries && self.data.len() + bytes + 32 <= self.max_data
+    }
+
+    /// Whether it holds no call.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many calls it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Where the entries go.
+    pub fn entries_at(&self) -> RemoteAddr {
+        self.at
+    }
+
+    fn data_at(&self) -> RemoteAddr {
+        self.at.plus((self.max_entries * size_of::<Entry>()) as u64)
+    }
+
+    /// Where the last entry's result goes: it changes when the batch is through.
+    pub(super) fn last_result_at(&self) -> RemoteAddr {
+        self.at.plus((self.entries.len().saturating_sub(1) * size_of::<Entry>() + 56) as u64)
+    }
+
+    /// Writes entries and data into the task.
+    pub fn send(&self, pid: Pid) -> Result<()> {
+        if !self.fits(0, 0) {
+            return Err(Error::state(format!("a batch of {} calls is too large for task {pid}", self.entries.len())));
+        }
+        let failed = |errno| Error::Kernel { doing: format!("write a batch into task {pid}"), errno, help: None };
+        sys::mem::write(pid, self.at, self.entries.as_bytes()).map_err(failed)?;
+        if !self.data.is_empty() {
+            sys::mem::write(pid, self.data_at(), &self.data).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Reads results and data back and reports the first call that must succeed and did not.
+    pub fn fetch(&mut self, pid: Pid) -> Result<()> {
+        let failed = |errno| Error::Kernel { doing: format!("read results of task {pid}"), errno, help: None };
+        sys::mem::read_exact(pid, self.at, self.entries.as_mut_bytes()).map_err(failed)?;
+        if !self.data.is_empty() {
+            let at = self.data_at();
+            sys::mem::read_exact(pid, at, &mut self.data).map_err(failed)?;
+        }
+        for (entry, must) in self.entries.iter().zip(&self.must) {
+            if entry.ret == NOT_RUN {
+                return Err(Error::state(format!("task {pid} did not come to the end of its batch")));
+            }
+            if *must != Must::Anything && is_error(entry.ret) {
+                return Err(Error::Call {
+                    task: pid,
+                    call: describe(entry),
+                    errno: Errno::from_raw(-entry.ret as i32),
+                });
+            }
+            if let Must::Be(wanted) = *must
+                && wanted != entry.ret
+            {
+                let call = describe(entry);
+                return Err(Error::state(format!("task {pid}: {call} returned {} instead of {wanted}", entry.ret)));
+            }
+        }
+        Ok(())
+    }
+
+    /// A call's result: what it returned, or the error.
+    pub fn result(&self, call: Handle) -> sys::Result<u64> {
+        let ret = self.entries[call.0].ret;
+        if is_error(ret) { Err(Errno::from_raw(-ret as i32)) } else { Ok(ret as u64) }
+    }
+
+    /// The bytes that now stand where [`Batch::room`] or [`Batch::put`] pointed.
+    pub fn bytes(&self, at: RemoteAddr, len: usize) -> &[u8] {
+        let from = (at.0 - self.data_at().0) as usize;
+        &self.data[from..from + len]
+    }
+
+    /// A 32-bit word among the data.
+    pub fn u32_at(&self, at: RemoteAddr) -> u32 {
+        let mut word = [0; 4];
+        word.copy_from_slice(self.bytes(at, 4));
+        u32::from_ne_bytes(word)
+    }
+
+    /// A 64-bit word among the data.
+    pub fn u64_at(&self, at: RemoteAddr) -> u64 {
+        let mut word = [0; 8];
+        word.copy_from_slice(self.bytes(at, 8));
+        u64::from_ne_bytes(word)
+    }
+}
+
+fn is_error(ret: i64) -> bool {
+    (-4095..0).contains(&ret)
+}
+
+/// A call in words: its name where we use it, its arguments in hexadecimal.
+fn describe(entry: &Entry) -> String {
+    let name = match entry.nr {
+        libc::SYS_mmap => "mmap",
+        libc::SYS_munmap => "munmap",
+        libc::SYS_mremap => "mremap",
+        libc::SYS_mprotect => "mprotect",
+        libc::SYS_madvise => "madvise",
+        libc::SYS_preadv => "preadv",
+        libc::SYS_pread64 => "pread64",
+        libc::SYS_prctl => "prctl",
+        libc::SYS_clone3 => "clone3",
+        libc::SYS_rt_sigaction => "rt_sigaction",
+        libc::SYS_rt_sigqueueinfo => "rt_sigqueueinfo",
+        libc::SYS_rt_tgsigqueueinfo => "rt_tgsigqueueinfo",
+        libc::SYS_sigaltstack => "sigaltstack",
+        libc::SYS_setsid => "setsid",
+        libc::SYS_setpgid => "setpgid",
+        libc::SYS_dup3 => "dup3",
+        libc::SYS_fcntl => "fcntl",
+        libc::SYS_recvmsg => "recvmsg",
+        libc::SYS_setresuid => "setresuid",
+        libc::SYS_setresgid => "setresgid",
+        libc::SYS_setgroups => "setgroups",
+        libc::SYS_capset => "capset",
+        libc::SYS_seccomp => "seccomp",
+        libc::SYS_setrlimit => "setrlimit",
+        libc::SYS_prlimit64 => "prlimit64",
+        libc::SYS_timer_create => "timer_create",
+        libc::SYS_timer_settime => "timer_settime",
+        libc::SYS_chroot => "chroot",
+        libc::SYS_fchdir => "fchdir",
+        libc::SYS_rseq => "rseq",
+        _ => "",
+    };
+    let args: Vec<String> = entry.args.iter().map(|a| format!("{a:#x}")).collect();
+    match name {
+        "" => format!("system call {}({})", entry.nr, args.join(", ")),
+        name => format!("{name}({})", args.join(", ")),
+    }
+}

@@ -1,0 +1,324 @@
+//! Lends a running process what a batch needs, and takes it away again.
+//!
+//! The stub and the leader's way home stand in the zero tail of the vDSO's last page, written there by ptrace before
+//! any register changes. From there the process maps a scratch area (readable, writable) for batches, and, where it
+//! has more threads, an executable one for their ways home. Every step leaves a state in which the tracer's death
+//! lets each thread find home by itself; what may then stay behind carries [`STALE_MAGIC`] and is removed by the next
+//! dump ([`Leftover`]).
+
+use super::{Batch, Seized, batch::NOT_RUN};
+use crate::error::{Doing, Error, Result};
+use crate::sys::ptrace;
+use crate::sys::{self, Errno, Pid, RemoteAddr};
+use stasis_arch::native::stub::{self, Park};
+use stasis_arch::native::Regs;
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+/// Marks what the engine lends to a process: the first word of the vDSO's tail and of both areas.
+pub const STALE_MAGIC: u64 = 0x7363_7261_7463_6831;
+
+/// How long a parked thread waits for its tracer before it goes home.
+const PARK_SECONDS: u64 = 2;
+/// Threads that run batches at the same time: few enough that none is parked for long.
+const WAVE: usize = 256;
+
+/// What the lent tail of the vDSO holds, as offsets in bytes.
+mod tail {
+    pub const EMPTY_SET: u64 = 40;
+    pub const TIMEOUT: u64 = 48;
+    pub const STUB: u64 = 64;
+    pub const HOME: u64 = 144;
+    pub const LEN: usize = 144 + super::stub::HOME_MAX;
+}
+
+/// Bytes at the head of the scratch area before the first thread's slot.
+const HEAD: u64 = 64;
+/// Bytes between the ways home of two threads.
+const HOME_STRIDE: u64 = 384;
+
+/// The areas that a process lends for batches.
+pub struct Injector<'t> {
+    threads: &'t mut [Seized],
+    pid: Pid,
+    tail: RemoteAddr,
+    scratch: (RemoteAddr, u64),
+    homes: Option<(RemoteAddr, u64)>,
+    leader_slot: u64,
+    thread_slot: u64,
+}
+
+/// Where a process has room: its vDSO and a hole in its address space.
+pub struct Place<'a> {
+    /// Start of the vDSO.
+    pub vdso: RemoteAddr,
+    /// Its bytes.
+    pub vdso_bytes: &'a [u8],
+    /// A hole of at least [`Injector::hole_len`] bytes.
+    pub hole: RemoteAddr,
+}
+
+impl<'t> Injector<'t> {
+    /// Bytes that must be free at [`Place::hole`], for slots of these sizes.
+    pub fn hole_len(threads: usize, leader_slot: u64, thread_slot: u64) -> u64 {
+        let (scratch, homes) = Self::sizes(threads, leader_slot, thread_slot);
+        scratch + homes
+    }
+
+    fn sizes(threads: usize, leader_slot: u64, thread_slot: u64) -> (u64, u64) {
+        let page = sys::page_size();
+        let others = threads.saturating_sub(1) as u64;
+        let scratch = (HEAD + leader_slot + others * thread_slot).next_multiple_of(page);
+        let homes = if others == 0 { 0 } else { (HEAD + others * HOME_STRIDE).next_multiple_of(page) };
+        (scratch, homes)
+    }
+
+    /// Lends the areas: the first of `threads` gets a slot of `leader_slot` bytes, each other one of `thread_slot`.
+    pub fn enter(threads: &'t mut [Seized], place: &Place<'_>, leader_slot: u64, thread_slot: u64) -> Result<Self> {
+        let pid = threads.first().ok_or_else(|| Error::state("a process without threads"))?.tid();
+        let tail = find_tail(place.vdso, place.vdso_bytes)
+            .ok_or_else(|| Error::state(format!("the vDSO of task {pid} has no free tail for the stub")))?;
+        let (scratch_len, homes_len) = Self::sizes(threads.len(), leader_slot, thread_slot);
+        let scratch = (place.hole, scratch_len);
+        let homes = (homes_len > 0).then_some((place.hole.plus(scratch_len), homes_len));
+        write_tail(&threads[0], tail, scratch, homes)?;
+        let mut injector = Injector { threads, pid, tail, scratch, homes, leader_slot, thread_slot };
+        injector.lend()?;
+        Ok(injector)
+    }
+
+    /// An empty batch for thread `index`, with room for `max_entries` calls.
+    pub fn batch(&self, index: usize, max_entries: usize) -> Batch {
+        let (at, len) = match index {
+            0 => (HEAD, self.leader_slot),
+            n => (HEAD + self.leader_slot + (n as u64 - 1) * self.thread_slot, self.thread_slot),
+        };
+        Batch::new(self.scratch.0.plus(at), len, max_entries)
+    }
+
+    /// Runs a batch in each thread named by its index, in waves side by side, and fetches the results.
+    pub fn run(&mut self, batches: &mut [(usize, Batch)]) -> Result<()> {
+        for wave in batches.chunks_mut(WAVE) {
+            for (index, batch) in wave.iter() {
+                batch.send(self.pid)?;
+                let park = self.park(*index);
+                let thread = &mut self.threads[*index];
+                let stub = self.tail.plus(tail::STUB).0;
+                let regs = thread.regs().at_batch(stub, batch.entries_at().0, batch.len() as u64, Some(park));
+                thread.divert(&regs)?;
+                thread.resume()?;
+            }
+            let mut outcome = Ok(());
+            for (index, batch) in wave.iter_mut() {
+                let (at, pid) = (batch.last_result_at(), self.pid);
+                let done = || sys::mem::read_word(pid, at).map(|ret| ret as i64 != NOT_RUN);
+                let waited = poll(&mut self.threads[*index], done);
+                let halted = self.halt(*index);
+                outcome = outcome.and(waited).and(halted);
+            }
+            outcome?;
+            for (_, batch) in wave.iter_mut() {
+                batch.fetch(self.pid)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the areas away and gives the threads their registers back.
+    pub fn leave(mut self) -> Result<()> {
+        let result = self.take_back();
+        std::mem::forget(self);
+        result
+    }
+
+    /// Maps the areas.
+    fn lend(&mut self) -> Result<()> {
+        let (at, len) = self.scratch;
+        let map = |at: RemoteAddr, len: u64, prot: i32| {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+            [at.0, len, prot as u64, flags as u64, u64::MAX, 0]
+        };
+        let pid = self.pid;
+        let mapped = || match sys::mem::read_word(pid, at) {
+            Ok(_) => Ok(true),
+            Err(Errno::EFAULT) => Ok(false),
+            Err(e) => Err(e),
+        };
+        self.first_call(libc::SYS_mmap, map(at, len, libc::PROT_READ | libc::PROT_WRITE), mapped)?;
+        sys::mem::write(pid, at, &STALE_MAGIC.to_ne_bytes()).doing(|| format!("mark the scratch area of task {pid}"))?;
+        let Some((at, len)) = self.homes else { return Ok(()) };
+        let mut batch = self.batch(0, 4);
+        batch.call(libc::SYS_mmap, &map(at, len, libc::PROT_READ | libc::PROT_EXEC));
+        self.run(&mut [(0, batch)])?;
+        let mut code = vec![0u8; len as usize];
+        code[..8].copy_from_slice(&STALE_MAGIC.to_ne_bytes());
+        for (i, thread) in self.threads.iter().enumerate().skip(1) {
+            let offset = HEAD + (i as u64 - 1) * HOME_STRIDE;
+            let home = stub::way_home(at.plus(offset).0, &thread.regs().rewound(true), thread.mask());
+            code[offset as usize..][..home.len()].copy_from_slice(home.as_bytes());
+        }
+        write_code(pid, at, &code)
+    }
+
+    /// Undoes [`Injector::lend`], also half done.
+    fn take_back(&mut self) -> Result<()> {
+        for thread in self.threads[1..].iter_mut() {
+            thread.restore()?;
+        }
+        let pid = self.pid;
+        let (at, len) = self.scratch;
+        if is_ours(pid, at) {
+            if let Some((at, len)) = self.homes.take() {
+                let mut batch = self.batch(0, 4);
+                batch.try_call(libc::SYS_munmap, &[at.0, len]);
+                self.run(&mut [(0, batch)])?;
+            }
+            let unmapped = || Ok(sys::mem::read_word(pid, at).is_err());
+            self.first_call(libc::SYS_munmap, [at.0, len, 0, 0, 0, 0], unmapped)?;
+        }
+        self.threads[0].restore()?;
+        clear_tail(pid, self.tail)
+    }
+
+    /// Makes one call in the leader, its arguments in registers; `done` sees its effect.
+    fn first_call(&mut self, nr: i64, args: [u64; 6], done: impl Fn() -> sys::Result<bool>) -> Result<()> {
+        let park = self.park(0);
+        let leader = &mut self.threads[0];
+        let regs = leader.regs().at_first_call(self.tail.plus(tail::STUB).0, nr, args, park);
+        leader.divert(&regs)?;
+        leader.resume()?;
+        let waited = poll(&mut self.threads[0], done);
+        self.halt(0)?;
+        waited
+    }
+
+    fn park(&self, index: usize) -> Park {
+        let home = match (index, self.homes) {
+            (0, _) | (_, None) => self.tail.plus(tail::HOME),
+            (n, Some((at, _))) => at.plus(HEAD + (n as u64 - 1) * HOME_STRIDE),
+        };
+        let (set, timeout) = (self.tail.plus(tail::EMPTY_SET).0, self.tail.plus(tail::TIMEOUT).0);
+        Park { home: home.0, empty_set: set, timeout }
+    }
+
+    /// Stops a thread that ran our code; it must still be there.
+    fn halt(&mut self, index: usize) -> Result<()> {
+        let regs = self.threads[index].halt()?;
+        let stub = self.tail.plus(tail::STUB).0;
+        if (stub..stub + stub::DUMP.len() as u64).contains(&regs.ip()) {
+            return Ok(());
+        }
+        let tid = self.threads[index].tid();
+        self.threads[index].escaped(&regs)?;
+        Err(Error::state(format!("task {tid} went on before the engine came back to it"))
+            .with_help("the machine is overloaded; try again"))
+    }
+}
+
+impl Drop for Injector<'_> {
+    fn drop(&mut self) {
+        if let Err(e) = self.take_back() {
+            tracing::warn!("{e}");
+        }
+    }
+}
+
+/// What a killed engine left behind in a process.
+pub struct Leftover {
+    tail: RemoteAddr,
+    areas: [(RemoteAddr, u64); 2],
+}
+
+impl Leftover {
+    /// Looks for it in the process' vDSO and zeroes it in `vdso_bytes`.
+    pub fn find(vdso: RemoteAddr, vdso_bytes: &mut [u8]) -> Option<Leftover> {
+        let word = |bytes: &[u8], i: usize| u64::from_ne_bytes(bytes[i..i + 8].try_into().unwrap_or_default());
+        let last = vdso_bytes.len().checked_sub(tail::LEN)?;
+        let at = (0..=last).step_by(16).find(|&i| word(vdso_bytes, i) == STALE_MAGIC)?;
+        let area = |i: usize| (RemoteAddr(word(vdso_bytes, at + i)), word(vdso_bytes, at + i + 8));
+        let areas = [area(8), area(24)];
+        vdso_bytes[at..at + tail::LEN].fill(0);
+        Some(Leftover { tail: vdso.plus(at as u64), areas })
+    }
+
+    /// Whether a thread with these registers is still on its way home.
+    pub fn is_inside(&self, regs: &Regs) -> bool {
+        let inside = |at: RemoteAddr, len: u64| (at.0..at.0.wrapping_add(len)).contains(&regs.ip());
+        inside(self.tail, tail::LEN as u64) || self.areas.iter().any(|(at, len)| inside(*at, *len))
+    }
+
+    /// The areas that are still there: to be unmapped by a batch, and not to be dumped.
+    pub fn areas(&self, pid: Pid) -> impl Iterator<Item = (RemoteAddr, u64)> + '_ {
+        self.areas.iter().copied().filter(move |(at, len)| *len > 0 && is_ours(pid, *at))
+    }
+
+    /// Clears the tail.
+    pub fn clear(&self, pid: Pid) -> Result<()> {
+        clear_tail(pid, self.tail)
+    }
+}
+
+/// Whether our mark stands at `at`.
+fn is_ours(pid: Pid, at: RemoteAddr) -> bool {
+    sys::mem::read_word(pid, at) == Ok(STALE_MAGIC)
+}
+
+/// The free tail of the vDSO: zeroes to its end, enough of them.
+fn find_tail(vdso: RemoteAddr, bytes: &[u8]) -> Option<RemoteAddr> {
+    let used = bytes.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1).next_multiple_of(64);
+    (used + tail::LEN <= bytes.len()).then(|| vdso.plus(used as u64))
+}
+
+fn write_tail(
+    leader: &Seized,
+    at: RemoteAddr,
+    scratch: (RemoteAddr, u64),
+    homes: Option<(RemoteAddr, u64)>,
+) -> Result<()> {
+    let mut bytes = [0u8; tail::LEN];
+    let homes = homes.unwrap_or_default();
+    for (i, word) in [STALE_MAGIC, scratch.0.0, scratch.1, homes.0.0, homes.1, 0, PARK_SECONDS, 0].iter().enumerate() {
+        bytes[i * 8..i * 8 + 8].copy_from_slice(&word.to_ne_bytes());
+    }
+    bytes[tail::STUB as usize..][..stub::DUMP.len()].copy_from_slice(&stub::DUMP);
+    let home = stub::way_home(at.plus(tail::HOME).0, &leader.regs().rewound(true), leader.mask());
+    bytes[tail::HOME as usize..][..home.len()].copy_from_slice(home.as_bytes());
+    ptrace::poke_bytes(leader.tid(), at, &bytes).doing(|| format!("write the stub into task {}", leader.tid()))
+}
+
+fn clear_tail(pid: Pid, at: RemoteAddr) -> Result<()> {
+    ptrace::poke_bytes(pid, at, &[0; tail::LEN]).doing(|| format!("clear the vDSO's tail of task {pid}"))
+}
+
+/// Writes into memory that the process itself may not write.
+fn write_code(pid: Pid, at: RemoteAddr, code: &[u8]) -> Result<()> {
+    let written = sys::mem::open(pid, true).and_then(|mem: File| sys::mem::write_forced(&mem, at, code));
+    match written {
+        Ok(()) => Ok(()),
+        // Where /proc/PID/mem is closed to us, ptrace is not.
+        Err(_) => ptrace::poke_bytes(pid, at, code).doing(|| format!("write code into task {pid}")),
+    }
+}
+
+/// Waits until `done`, which looks at the memory of the running thread, without keeping the processor from it.
+fn poll(thread: &mut Seized, done: impl Fn() -> sys::Result<bool>) -> Result<()> {
+    let started = Instant::now();
+    let mut spins = 0u32;
+    loop {
+        if done().doing(|| format!("read the memory of task {}", thread.tid()))? {
+            return Ok(());
+        }
+        spins += 1;
+        if spins < 200 {
+            std::thread::yield_now();
+            continue;
+        }
+        thread.absorb_stop()?;
+        std::thread::sleep(Duration::from_micros(50));
+        if started.elapsed() > Duration::from_secs(PARK_SECONDS) {
+            return Err(Error::state(format!("task {} did not finish its batch in time", thread.tid())));
+        }
+    }
+}
+
+const _: () = assert!(stub::DUMP.len() as u64 <= tail::HOME - tail::STUB);

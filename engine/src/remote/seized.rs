@@ -1,0 +1,194 @@
+//! A traced and stopped thread of a running process that must not notice.
+
+use crate::error::{Doing, Error, Result};
+use crate::sys::ptrace::{self, Event};
+use crate::sys::{self, Pid, RemoteAddr};
+use stasis_arch::native::Regs;
+use stasis_arch::restart;
+
+/// A thread that we attached to and that is stopped. Holding it proves that the thread runs nothing, not that its
+/// process is complete. Dropping it puts registers and mask back where they were changed, and detaches.
+#[derive(Debug)]
+pub struct Seized {
+    tid: Pid,
+    /// The registers at the stop: what the thread is given back.
+    regs: Regs,
+    mask: u64,
+    /// Whether registers or mask of the live thread differ from what it is to be given back.
+    dirty: bool,
+    /// A stop signal that arrived while we had the thread; sent again when it is let go.
+    deferred: Vec<i32>,
+    gone: bool,
+}
+
+impl Seized {
+    /// Takes over the thread `tid`, which is attached and stopped.
+    pub fn adopt(tid: Pid) -> Result<Seized> {
+        let regs = ptrace::regs(tid).doing(|| format!("read the registers of task {tid}"))?;
+        let mask = ptrace::sigmask(tid).doing(|| format!("read the signal mask of task {tid}"))?;
+        let mut seized = Seized { tid, regs, mask, dirty: false, deferred: Vec::new(), gone: false };
+        seized.mend_interruption();
+        Ok(seized)
+    }
+
+    /// The thread's id.
+    pub fn tid(&self) -> Pid {
+        self.tid
+    }
+
+    /// The registers that it will go on with, an interrupted call as the kernel left it.
+    pub fn regs(&self) -> &Regs {
+        &self.regs
+    }
+
+    /// The mask that it will go on with.
+    pub fn mask(&self) -> u64 {
+        self.mask
+    }
+
+    /// Calls that end with EINTR when a tracer stops them, though no signal came, are told to restart unless a
+    /// handler runs. Each was seen to do so: epoll_wait and sigtimedwait by a bare seize and detach, the others share
+    /// the kernel's path (a wait that returns EINTR when a signal is pending, signal(7) "Interruption of system calls
+    /// … by stop signals").
+    fn mend_interruption(&mut self) {
+        const EINTR: i64 = -4;
+        const MENDED: [i64; 8] = [
+            libc::SYS_epoll_wait,
+            libc::SYS_epoll_pwait,
+            libc::SYS_epoll_pwait2,
+            libc::SYS_rt_sigtimedwait,
+            libc::SYS_semop,
+            libc::SYS_semtimedop,
+            libc::SYS_io_getevents,
+            libc::SYS_futex_waitv,
+        ];
+        if self.regs.result() == EINTR && self.regs.syscall().is_some_and(|nr| MENDED.contains(&nr)) {
+            self.regs.set_result(restart::NO_HAND);
+            self.dirty = true;
+        }
+    }
+
+    /// Inside a restartable sequence, moves the thread to the sequence's abort handler: that is what the kernel would
+    /// do on any return from a preemption, and running a stub meanwhile would lose it (rseq(2)).
+    pub fn abort_rseq(&mut self) -> Result<()> {
+        let rseq = match ptrace::rseq(self.tid) {
+            Ok(rseq) => rseq,
+            Err(sys::Errno::EIO | sys::Errno::EINVAL) => return Ok(()), // before Linux 5.13
+            Err(e) => return Err(e).doing(|| format!("read the rseq configuration of task {}", self.tid)),
+        };
+        if rseq.pointer == 0 {
+            return Ok(());
+        }
+        const RSEQ_CS: u64 = 8;
+        let Ok(at) = sys::mem::read_word(self.tid, RemoteAddr(rseq.pointer + RSEQ_CS)) else { return Ok(()) };
+        if at == 0 {
+            return Ok(());
+        }
+        // struct rseq_cs: version and flags, start_ip, post_commit_offset, abort_ip.
+        let mut section = [0u64; 4];
+        for (i, word) in section.iter_mut().enumerate() {
+            match sys::mem::read_word(self.tid, RemoteAddr(at + i as u64 * 8)) {
+                Ok(value) => *word = value,
+                Err(_) => return Ok(()),
+            }
+        }
+        let [_, start, offset, abort] = section;
+        if self.regs.ip().wrapping_sub(start) < offset {
+            self.regs.set_ip(abort);
+            self.regs.set_syscall(None);
+            self.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// Gives the thread other registers to run with, then blocks all its signals. The order matters: see the way home.
+    pub(super) fn divert(&mut self, regs: &Regs) -> Result<()> {
+        self.dirty = true;
+        ptrace::set_regs(self.tid, regs).doing(|| format!("set the registers of task {}", self.tid))?;
+        ptrace::set_sigmask(self.tid, u64::MAX).doing(|| format!("block the signals of task {}", self.tid))
+    }
+
+    /// Lets the thread run.
+    pub(super) fn resume(&mut self) -> Result<()> {
+        ptrace::cont(self.tid, 0).doing(|| format!("resume task {}", self.tid))
+    }
+
+    /// Stops the running thread again and returns where it stands.
+    pub(super) fn halt(&mut self) -> Result<Regs> {
+        ptrace::interrupt(self.tid).doing(|| format!("interrupt task {}", self.tid))?;
+        self.await_stop()?;
+        ptrace::regs(self.tid).doing(|| format!("read the registers of task {}", self.tid))
+    }
+
+    /// Notes that the thread is home again by itself and goes on from `regs`.
+    pub(super) fn escaped(&mut self, regs: &Regs) -> Result<()> {
+        self.regs = *regs;
+        self.mask = ptrace::sigmask(self.tid).doing(|| format!("read the signal mask of task {}", self.tid))?;
+        self.dirty = false;
+        Ok(())
+    }
+
+    /// Waits for the stop that was asked for. Stop signals that arrive meanwhile are kept for later.
+    fn await_stop(&mut self) -> Result<()> {
+        while !self.next_stop(true)? {}
+        Ok(())
+    }
+
+    /// Lets the running thread go on where a stop signal (the only kind that cannot be blocked) caught it.
+    pub(super) fn absorb_stop(&mut self) -> Result<()> {
+        // A group stop is reported twice to a new tracer; the second report needs no more than to be passed.
+        if self.next_stop(false)? { self.resume() } else { Ok(()) }
+    }
+
+    /// Takes the next report of the thread, if there is one: whether it is the stop of an interrupt.
+    fn next_stop(&mut self, block: bool) -> Result<bool> {
+        match ptrace::wait(self.tid, block).doing(|| format!("wait for task {}", self.tid))? {
+            None => Ok(false),
+            Some((_, Event::Stopped { event: ptrace::EVENT_STOP, .. })) => Ok(true),
+            Some((_, Event::Stopped { signal, event })) => {
+                if event == 0 {
+                    self.deferred.push(signal);
+                }
+                self.resume()?;
+                Ok(false)
+            }
+            Some(_) => {
+                self.gone = true;
+                Err(Error::state(format!("task {} died while it was frozen", self.tid)))
+            }
+        }
+    }
+
+    /// Puts registers and mask back into the live thread.
+    pub(super) fn restore(&mut self) -> Result<()> {
+        if self.dirty && !self.gone {
+            ptrace::set_regs(self.tid, &self.regs).doing(|| format!("give task {} its registers back", self.tid))?;
+            ptrace::set_sigmask(self.tid, self.mask).doing(|| format!("give task {} its mask back", self.tid))?;
+            self.dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Lets the thread go without giving anything back: it is about to be killed.
+    pub fn abandon(mut self) {
+        self.dirty = false;
+        self.deferred.clear();
+    }
+}
+
+impl Drop for Seized {
+    fn drop(&mut self) {
+        if self.gone {
+            return;
+        }
+        if let Err(e) = self.restore() {
+            tracing::warn!("{e}");
+        }
+        for signal in self.deferred.drain(..) {
+            // A signal for the whole process goes there again through any of its threads.
+            let _ = nix::sys::signal::kill(self.tid, nix::sys::signal::Signal::try_from(signal).ok());
+        }
+        // ESRCH: killed meanwhile.
+        let _ = ptrace::detach(self.tid, 0);
+    }
+}

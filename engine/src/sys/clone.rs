@@ -1,0 +1,64 @@
+//! Creating the root of a restored tree: clone3(2) with a chosen pid, and the exec of the seed.
+
+use super::{Errno, Pid, Result, check};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use zerocopy::{Immutable, IntoBytes};
+
+/// `struct clone_args` of clone3(2), version 2 (88 bytes).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, IntoBytes, Immutable)]
+#[allow(missing_docs)]
+pub struct CloneArgs {
+    pub flags: u64,
+    pub pidfd: u64,
+    pub child_tid: u64,
+    pub parent_tid: u64,
+    pub exit_signal: u64,
+    pub stack: u64,
+    pub stack_size: u64,
+    pub tls: u64,
+    pub set_tid: u64,
+    pub set_tid_size: u64,
+    pub cgroup: u64,
+}
+
+const _: () = assert!(size_of::<CloneArgs>() == 88);
+
+/// Clones a child with the pid `pid` that executes the ELF file `program` once a byte can be read from `start`.
+/// With `sibling` it becomes the child of our own parent.
+///
+/// The child runs nothing but read(2), execveat(2) and _exit(2) on its copy of our memory.
+pub fn spawn_seed(pid: Pid, program: BorrowedFd<'_>, start: BorrowedFd<'_>, sibling: bool) -> Result<Pid> {
+    let set_tid: libc::pid_t = pid.as_raw();
+    let args = CloneArgs {
+        flags: if sibling { libc::CLONE_PARENT as u64 } else { 0 },
+        exit_signal: if sibling { 0 } else { libc::SIGCHLD as u64 },
+        set_tid: &raw const set_tid as u64,
+        set_tid_size: 1,
+        ..CloneArgs::default()
+    };
+    let none: [*const libc::c_char; 1] = [std::ptr::null()];
+    let (program, start) = (program.as_raw_fd(), start.as_raw_fd());
+    // SAFETY: clone3 without CLONE_VM is a fork: the child has its own copy of this stack and memory. It makes only
+    // async-signal-safe calls and never returns.
+    unsafe {
+        match libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) {
+            -1 => Err(Errno::last()),
+            0 => {
+                let mut byte = 0u8;
+                if libc::read(start, (&raw mut byte).cast(), 1) == 1 {
+                    let empty = c"".as_ptr();
+                    libc::syscall(libc::SYS_execveat, program, empty, none.as_ptr(), none.as_ptr(), libc::AT_EMPTY_PATH);
+                }
+                libc::_exit(127)
+            }
+            child => Ok(Pid::from_raw(child as i32)),
+        }
+    }
+}
+
+/// Makes this process the one that orphans below it are given to (PR_SET_CHILD_SUBREAPER).
+pub fn become_subreaper() -> Result<()> {
+    // SAFETY: integers only.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }.into()).map(drop)
+}

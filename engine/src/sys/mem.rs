@@ -1,0 +1,69 @@
+//! Another process' memory: process_vm_readv(2), process_vm_writev(2), and /proc/PID/mem where these may not go.
+
+use super::{Pid, RemoteAddr, Result, check};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+/// Reads until `buffer` is full or the memory ends: the number of bytes read.
+pub fn read(pid: Pid, at: RemoteAddr, buffer: &mut [u8]) -> Result<usize> {
+    let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let remote = libc::iovec { iov_base: at.0 as *mut _, iov_len: buffer.len() };
+    // SAFETY: `local` is a live buffer of ours; the remote side is checked by the kernel.
+    check(unsafe { libc::process_vm_readv(pid.as_raw(), &local, 1, &remote, 1, 0) } as i64).map(|n| n as usize)
+}
+
+/// Reads exactly `buffer`; EFAULT when the memory ends before.
+pub fn read_exact(pid: Pid, at: RemoteAddr, buffer: &mut [u8]) -> Result<()> {
+    if read(pid, at, buffer)? == buffer.len() { Ok(()) } else { Err(super::Errno::EFAULT) }
+}
+
+/// Reads a word of 8 bytes.
+pub fn read_word(pid: Pid, at: RemoteAddr) -> Result<u64> {
+    let mut word = [0; 8];
+    read_exact(pid, at, &mut word)?;
+    Ok(u64::from_ne_bytes(word))
+}
+
+/// Reads several ranges, in order, into `buffer`, whose length is their sum; at most 1024 ranges.
+/// Returns the bytes read, which is less where a page cannot be read.
+pub fn read_ranges(pid: Pid, ranges: &[(RemoteAddr, u64)], buffer: &mut [u8]) -> Result<usize> {
+    let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let remote: Vec<libc::iovec> =
+        ranges.iter().map(|(at, len)| libc::iovec { iov_base: at.0 as *mut _, iov_len: *len as usize }).collect();
+    let count = remote.len() as libc::c_ulong;
+    // SAFETY: `local` is a live buffer of ours; the kernel writes no more than its length.
+    check(unsafe { libc::process_vm_readv(pid.as_raw(), &local, 1, remote.as_ptr(), count, 0) } as i64)
+        .map(|n| n as usize)
+}
+
+/// Writes exactly `bytes` to writable memory of the task.
+pub fn write(pid: Pid, at: RemoteAddr, bytes: &[u8]) -> Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let rest = &bytes[done..];
+        let local = libc::iovec { iov_base: rest.as_ptr().cast_mut().cast(), iov_len: rest.len() };
+        let remote = libc::iovec { iov_base: (at.0 + done as u64) as *mut _, iov_len: rest.len() };
+        // SAFETY: `local` is a live buffer that is only read; the remote side is checked by the kernel.
+        let n = check(unsafe { libc::process_vm_writev(pid.as_raw(), &local, 1, &remote, 1, 0) } as i64)?;
+        if n == 0 {
+            return Err(super::Errno::EFAULT);
+        }
+        done += n as usize;
+    }
+    Ok(())
+}
+
+/// Opens /proc/PID/mem, which reaches also memory without read permission.
+pub fn open(pid: Pid, writable: bool) -> std::io::Result<File> {
+    std::fs::OpenOptions::new().read(true).write(writable).open(format!("/proc/{pid}/mem"))
+}
+
+/// Reads exactly `buffer` through /proc/PID/mem.
+pub fn read_forced(mem: &File, at: RemoteAddr, buffer: &mut [u8]) -> std::io::Result<()> {
+    mem.read_exact_at(buffer, at.0)
+}
+
+/// Writes through /proc/PID/mem, also into read-only private memory, where the kernel's configuration allows.
+pub fn write_forced(mem: &File, at: RemoteAddr, bytes: &[u8]) -> std::io::Result<()> {
+    mem.write_all_at(bytes, at.0)
+}

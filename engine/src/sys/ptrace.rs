@@ -1,0 +1,245 @@
+//! ptrace(2). All calls must come from the thread that attached.
+
+use super::{Errno, Pid, RemoteAddr, Result, check};
+use stasis_arch::native::{NT_XSTATE, Regs};
+use std::os::raw::c_int;
+
+/// PTRACE_O_* bits.
+pub mod options {
+    /// Attach to children made by fork, vfork and clone, and report them.
+    pub const TRACE_CHILDREN: i32 = libc::PTRACE_O_TRACEFORK | libc::PTRACE_O_TRACEVFORK | libc::PTRACE_O_TRACECLONE;
+    /// Report execve.
+    pub const TRACE_EXEC: i32 = libc::PTRACE_O_TRACEEXEC;
+    /// Kill the tracee when the tracer is gone.
+    pub const EXIT_KILL: i32 = libc::PTRACE_O_EXITKILL;
+    /// Tell system call stops from SIGTRAP.
+    pub const SYSGOOD: i32 = libc::PTRACE_O_TRACESYSGOOD;
+    /// Seccomp does not act on the tracee (needs CAP_SYS_ADMIN and CONFIG_CHECKPOINT_RESTORE).
+    pub const SUSPEND_SECCOMP: i32 = 0x0020_0000;
+}
+
+const NT_PRSTATUS: u32 = 1;
+const PTRACE_GETSIGMASK: u32 = 0x420a;
+const PTRACE_SETSIGMASK: u32 = 0x420b;
+const PTRACE_SECCOMP_GET_FILTER: u32 = 0x420c;
+const PTRACE_SECCOMP_GET_METADATA: u32 = 0x420d;
+const PTRACE_GET_RSEQ_CONFIGURATION: u32 = 0x420f;
+const PTRACE_PEEKSIGINFO_SHARED: u32 = 1;
+
+fn ptrace(request: u32, pid: Pid, addr: usize, data: usize) -> Result<i64> {
+    // SAFETY: the callers below pass for each request what ptrace(2) asks for; pointers are to live buffers.
+    check(unsafe { libc::ptrace(request as _, pid.as_raw(), addr, data) })
+}
+
+/// Attaches without stopping (PTRACE_SEIZE).
+pub fn seize(pid: Pid, options: i32) -> Result<()> {
+    ptrace(libc::PTRACE_SEIZE as u32, pid, 0, options as usize).map(drop)
+}
+
+/// Asks a seized task to stop; the stop is reported by wait (PTRACE_INTERRUPT).
+pub fn interrupt(pid: Pid) -> Result<()> {
+    ptrace(libc::PTRACE_INTERRUPT as u32, pid, 0, 0).map(drop)
+}
+
+/// Lets a stopped task run, with a signal to deliver or 0.
+pub fn cont(pid: Pid, signal: i32) -> Result<()> {
+    ptrace(libc::PTRACE_CONT as u32, pid, 0, signal as usize).map(drop)
+}
+
+/// Lets a stopped task run until it enters or leaves a system call.
+pub fn cont_to_syscall(pid: Pid) -> Result<()> {
+    ptrace(libc::PTRACE_SYSCALL as u32, pid, 0, 0).map(drop)
+}
+
+/// Leaves a group-stopped task stopped, but notices when it is continued (PTRACE_LISTEN).
+pub fn listen(pid: Pid) -> Result<()> {
+    ptrace(libc::PTRACE_LISTEN as u32, pid, 0, 0).map(drop)
+}
+
+/// Detaches, with a signal to deliver or 0.
+pub fn detach(pid: Pid, signal: i32) -> Result<()> {
+    ptrace(libc::PTRACE_DETACH as u32, pid, 0, signal as usize).map(drop)
+}
+
+/// Changes the options (PTRACE_SETOPTIONS).
+pub fn set_options(pid: Pid, options: i32) -> Result<()> {
+    ptrace(libc::PTRACE_SETOPTIONS as u32, pid, 0, options as usize).map(drop)
+}
+
+/// The message of the last event: the new task's pid after fork or clone.
+pub fn event_message(pid: Pid) -> Result<u64> {
+    let mut message: libc::c_ulong = 0;
+    ptrace(libc::PTRACE_GETEVENTMSG as u32, pid, 0, &raw mut message as usize)?;
+    Ok(message as u64)
+}
+
+/// The integer registers.
+pub fn regs(pid: Pid) -> Result<Regs> {
+    let mut regs = Regs::default();
+    let mut iov = libc::iovec { iov_base: (&raw mut regs).cast(), iov_len: size_of::<Regs>() };
+    ptrace(libc::PTRACE_GETREGSET as u32, pid, NT_PRSTATUS as usize, &raw mut iov as usize)?;
+    // A 32-bit task gives the shorter register file of its own ABI.
+    if iov.iov_len != size_of::<Regs>() { Err(Errno::ENOTSUP) } else { Ok(regs) }
+}
+
+/// Sets the integer registers.
+pub fn set_regs(pid: Pid, regs: &Regs) -> Result<()> {
+    let mut iov = libc::iovec { iov_base: (&raw const *regs).cast_mut().cast(), iov_len: size_of::<Regs>() };
+    ptrace(libc::PTRACE_SETREGSET as u32, pid, NT_PRSTATUS as usize, &raw mut iov as usize).map(drop)
+}
+
+/// The extended state in the kernel's layout; `buffer` is reused and cut to what the kernel gave.
+pub fn xstate(pid: Pid, buffer: &mut Vec<u8>) -> Result<()> {
+    buffer.resize(buffer.capacity().max(16384), 0);
+    let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    ptrace(libc::PTRACE_GETREGSET as u32, pid, NT_XSTATE as usize, &raw mut iov as usize)?;
+    buffer.truncate(iov.iov_len);
+    Ok(())
+}
+
+/// Sets the extended state.
+pub fn set_xstate(pid: Pid, state: &[u8]) -> Result<()> {
+    let mut iov = libc::iovec { iov_base: state.as_ptr().cast_mut().cast(), iov_len: state.len() };
+    ptrace(libc::PTRACE_SETREGSET as u32, pid, NT_XSTATE as usize, &raw mut iov as usize).map(drop)
+}
+
+/// The blocked signals; inside sigsuspend and its like the mask that will be given back.
+pub fn sigmask(pid: Pid) -> Result<u64> {
+    let mut mask = 0u64;
+    ptrace(PTRACE_GETSIGMASK, pid, 8, &raw mut mask as usize)?;
+    Ok(mask)
+}
+
+/// Sets the blocked signals.
+pub fn set_sigmask(pid: Pid, mask: u64) -> Result<()> {
+    ptrace(PTRACE_SETSIGMASK, pid, 8, &raw const mask as usize).map(drop)
+}
+
+/// A queued signal as the kernel holds it: `siginfo_t`, 128 bytes.
+pub type RawSiginfo = [u8; 128];
+
+/// All queued signals of the thread, or of its process where `shared`, in their order. They stay queued.
+pub fn queued_signals(pid: Pid, shared: bool) -> Result<Vec<RawSiginfo>> {
+    #[repr(C)]
+    struct Args {
+        off: u64,
+        flags: u32,
+        nr: i32,
+    }
+    const AT_ONCE: usize = 32;
+    let mut all = Vec::new();
+    loop {
+        let mut chunk = [[0u8; 128]; AT_ONCE];
+        let flags = if shared { PTRACE_PEEKSIGINFO_SHARED } else { 0 };
+        let args = Args { off: all.len() as u64, flags, nr: AT_ONCE as i32 };
+        let got =
+            ptrace(libc::PTRACE_PEEKSIGINFO as u32, pid, &raw const args as usize, chunk.as_mut_ptr() as usize)? as usize;
+        all.extend_from_slice(&chunk[..got.min(AT_ONCE)]);
+        if got < AT_ONCE {
+            return Ok(all);
+        }
+    }
+}
+
+/// A thread's restartable sequence registration.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RseqConfiguration {
+    /// Address of the thread's `struct rseq`; 0 when none is registered.
+    pub pointer: u64,
+    /// Its size in bytes, as registered.
+    pub size: u32,
+    /// The signature that stands before abort handlers.
+    pub signature: u32,
+    /// Unused.
+    pub flags: u32,
+    /// Unused.
+    pub pad: u32,
+}
+
+/// The rseq registration (Linux 5.13).
+pub fn rseq(pid: Pid) -> Result<RseqConfiguration> {
+    let mut conf = RseqConfiguration::default();
+    ptrace(PTRACE_GET_RSEQ_CONFIGURATION, pid, size_of::<RseqConfiguration>(), &raw mut conf as usize)?;
+    Ok(conf)
+}
+
+/// The seccomp filter `index` of a task, the last installed first: 8 bytes an instruction. ENOENT past the last.
+pub fn seccomp_filter(pid: Pid, index: usize) -> Result<Vec<u8>> {
+    let count = ptrace(PTRACE_SECCOMP_GET_FILTER, pid, index, 0)? as usize;
+    let mut program = vec![0u8; count * 8];
+    ptrace(PTRACE_SECCOMP_GET_FILTER, pid, index, program.as_mut_ptr() as usize)?;
+    Ok(program)
+}
+
+/// The flags with which the seccomp filter `index` was installed (SECCOMP_FILTER_FLAG_LOG is the only one kept).
+pub fn seccomp_flags(pid: Pid, index: usize) -> Result<u64> {
+    let mut metadata = [index as u64, 0];
+    ptrace(PTRACE_SECCOMP_GET_METADATA, pid, size_of_val(&metadata), metadata.as_mut_ptr() as usize)?;
+    Ok(metadata[1])
+}
+
+/// Writes a word of 8 bytes into any mapping of a stopped task, also a read-only one, which becomes private.
+pub fn poke(pid: Pid, at: RemoteAddr, word: u64) -> Result<()> {
+    ptrace(libc::PTRACE_POKEDATA as u32, pid, at.0 as usize, word as usize).map(drop)
+}
+
+/// Writes bytes by [`poke`]; address and length are multiples of 8.
+pub fn poke_bytes(pid: Pid, at: RemoteAddr, bytes: &[u8]) -> Result<()> {
+    for (i, chunk) in bytes.chunks_exact(8).enumerate() {
+        let word = u64::from_le_bytes(chunk.try_into().map_err(|_| Errno::EINVAL)?);
+        poke(pid, at.plus(i as u64 * 8), word)?;
+    }
+    Ok(())
+}
+
+/// What wait reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Exited with this code.
+    Exited(i32),
+    /// Killed by this signal.
+    Killed(i32),
+    /// Stopped: the signal and the ptrace event (0 when none).
+    Stopped {
+        /// The stop signal; bit 7 is set at a system call stop under [`options::SYSGOOD`].
+        signal: i32,
+        /// PTRACE_EVENT_*.
+        event: i32,
+    },
+}
+
+/// PTRACE_EVENT_STOP: stopped by interrupt, at birth, or in a group stop.
+pub const EVENT_STOP: i32 = 128;
+
+impl Event {
+    fn from_status(status: c_int) -> Event {
+        if libc::WIFEXITED(status) {
+            Event::Exited(libc::WEXITSTATUS(status))
+        } else if libc::WIFSIGNALED(status) {
+            Event::Killed(libc::WTERMSIG(status))
+        } else {
+            Event::Stopped { signal: libc::WSTOPSIG(status), event: status >> 16 }
+        }
+    }
+
+    /// Whether the task is gone.
+    pub fn is_end(self) -> bool {
+        !matches!(self, Event::Stopped { .. })
+    }
+}
+
+/// Waits for the task (or any, with pid -1) to stop or end; `None` when nothing is there yet and `block` is false.
+pub fn wait(pid: Pid, block: bool) -> Result<Option<(Pid, Event)>> {
+    let flags = libc::__WALL | if block { 0 } else { libc::WNOHANG };
+    loop {
+        let mut status = 0;
+        // SAFETY: status is a valid place for the result.
+        match check(unsafe { libc::waitpid(pid.as_raw(), &mut status, flags) }.into()) {
+            Ok(0) => return Ok(None),
+            Ok(pid) => return Ok(Some((Pid::from_raw(pid as i32), Event::from_status(status)))),
+            Err(Errno::EINTR) => continue,
+            Err(e) => return Err(e),
+        }
+    }
+}
