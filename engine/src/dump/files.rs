@@ -36,14 +36,7 @@ pub struct Files<'a> {
 impl<'a> Files<'a> {
     /// No file yet.
     pub fn new(options: &'a DumpOptions) -> Files<'a> {
-        let cx = DumpContext {
-            options,
-            ghosts: kind::Ghosts::default(),
-            pipes: Default::default(),
-            fifos: Default::default(),
-            locks: Vec::new(),
-            next_id: 1,
-        };
+        let cx = DumpContext::new(options);
         Files { entries: Vec::new(), cx, known: HashMap::new(), paths: HashMap::new(), buffer: Vec::new() }
     }
 
@@ -54,7 +47,9 @@ impl<'a> Files<'a> {
         // A zombie leader's table is gone; its threads still have it.
         let (dir, source) = match process.has_dead_leader() {
             false => (None, pidfd),
-            true => (Some(process.dir.thread(pid)?), sys::pidfd::open_thread(pid).doing(|| "open a pidfd of a thread")?),
+            true => {
+                (Some(process.dir.thread(pid)?), sys::pidfd::open_thread(pid).doing(|| "open a pidfd of a thread")?)
+            }
         };
         let dir = dir.as_ref().unwrap_or(&process.dir);
         let mut numbers = task::descriptors(dir)?;
@@ -69,6 +64,7 @@ impl<'a> Files<'a> {
             let flags = u32::from(info.flags & libc::O_CLOEXEC as u32 != 0);
             let descriptor = Descriptor { pid, fd, link, stat, info, copy };
             let (id, r#type) = self.of_descriptor(&descriptor)?;
+            kind::locks::dump(&descriptor, process.pid, id, &mut self.cx)?;
             table.push(FdinfoEntry { id, flags, r#type, fd: fd as u32, xattr_security_selinux: None });
         }
         Ok(table)
@@ -94,11 +90,11 @@ impl<'a> Files<'a> {
             Err(place) => place,
         };
         let kind = kind::recognise(descriptor)?;
-        let (id, r#type) = (self.cx.next_id, kind.fd_type() as i32);
-        self.cx.next_id += 1;
+        let (id, r#type) = (self.cx.new_id(), kind.fd_type() as i32);
         members.insert(place, (descriptor.pid, descriptor.fd, id, r#type));
         let entry = kind.dump(descriptor, id, &mut self.cx)?;
         self.entries.push(entry);
+        self.entries.append(&mut self.cx.more);
         Ok((id, r#type))
     }
 
@@ -135,8 +131,7 @@ impl<'a> Files<'a> {
         if let Some(&id) = self.paths.get(&key) {
             return Ok(id);
         }
-        let id = self.cx.next_id;
-        self.cx.next_id += 1;
+        let id = self.cx.new_id();
         let info = FdInfo {
             pos: 0,
             flags: flags as u32,
