@@ -25,8 +25,9 @@ mod native {
 /// The number of feature words of an x86 CPU. See [`X86Features::words`].
 pub const X86_WORDS: usize = 31;
 
-/// The features of the CPU that runs this.
+/// The features of the CPU that runs this. Large, but there is only ever one of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)]
 pub enum CpuFeatures {
     /// An x86 CPU, by CPUID.
     X86(X86Features),

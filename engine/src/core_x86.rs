@@ -204,14 +204,7 @@ pub fn to_xstate(fp: &UserX86FpregsEntry, area: &mut [u8], layout: &Layout) -> R
     Ok(())
 }
 
-fn set_component(
-    area: &mut [u8],
-    layout: &Layout,
-    number: u32,
-    in_use: u64,
-    bytes: &[u8],
-    name: &str,
-) -> Result<()> {
+fn set_component(area: &mut [u8], layout: &Layout, number: u32, in_use: u64, bytes: &[u8], name: &str) -> Result<()> {
     if in_use & 1 << number == 0 {
         return Ok(());
     }

@@ -14,5 +14,6 @@ pub mod log;
 pub mod options;
 pub mod proc;
 pub mod remote;
+pub mod restore;
 pub mod sys;
 pub mod vma;

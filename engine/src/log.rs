@@ -4,6 +4,7 @@
 //! task; with `--log-pid` its lines go to a file of the task's own.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -77,13 +78,15 @@ impl Sink {
         match self {
             Sink::Stderr => io::stderr().write_all(line.as_bytes()),
             Sink::File { path, tasks: Some(tasks), .. } if task.is_some() => {
-                let task = task.unwrap_or_default();
-                if !tasks.contains_key(&task) {
-                    let mut name = path.clone().into_os_string();
-                    name.push(format!(".{task}"));
-                    tasks.insert(task, create(Path::new(&name))?);
-                }
-                tasks.get_mut(&task).map_or(Ok(()), |file| file.write_all(line.as_bytes()))
+                let file = match tasks.entry(task.unwrap_or_default()) {
+                    Entry::Occupied(open) => open.into_mut(),
+                    Entry::Vacant(absent) => {
+                        let mut name = path.clone().into_os_string();
+                        name.push(format!(".{}", absent.key()));
+                        absent.insert(create(Path::new(&name))?)
+                    }
+                };
+                file.write_all(line.as_bytes())
             }
             Sink::File { main, .. } => main.write_all(line.as_bytes()),
         }
@@ -119,7 +122,7 @@ impl Logger {
             // Writing to a string cannot fail.
             let _ = write!(line, "({:02}.{:06}) ", since.as_secs(), since.subsec_micros());
         }
-        let module = metadata.target().trim_start_matches("stasis::");
+        let module = fields.module.as_deref().unwrap_or(metadata.target().trim_start_matches("stasis::"));
         let _ = match *metadata.level() {
             Level::ERROR => write!(line, "Error ({module}): "),
             Level::WARN => write!(line, "Warn  ({module}): "),
@@ -163,10 +166,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Logger {
     }
 }
 
-/// An event's message, its other fields as ` name=value`, and its task.
+/// An event's message, its other fields as ` name=value`, its task, and the module that speaks if that is not the one
+/// where the event is.
 #[derive(Default)]
 struct Fields {
     message: String,
+    module: Option<String>,
     others: String,
     task: Option<u64>,
 }
@@ -197,6 +202,10 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "module" {
+            self.module = Some(value.to_owned());
+            return;
+        }
         self.add(field, format_args!("{value}"));
     }
 
@@ -266,6 +275,12 @@ mod tests {
         assert_eq!((main.lines().count(), own.as_str()), (2, ""));
         let (main, own) = logged(3, true, || tracing::info!(pid = %nix::unistd::Pid::from_raw(42), "by text"));
         assert!(main.is_empty() && own.contains("by text"));
+    }
+
+    #[test]
+    fn an_event_may_name_its_module() {
+        let say = || tracing::error!(module = "check", "gone");
+        assert_eq!(logged(2, false, say).0, "Error (check): gone\n");
     }
 
     #[test]

@@ -65,8 +65,9 @@ pub struct CommonOptions {
     pub evasive_devices: bool,
     /// `--external`: objects that are not dumped but supplied again.
     pub external: Vec<External>,
-    /// `--cpu-cap`: what of the CPU must be equal when the images are restored.
-    pub cpu_cap: CpuCap,
+    /// `--cpu-cap`: what of the CPU must be equal when the images are restored. When absent, a dump writes no
+    /// `cpuinfo.img` and a restore does not look for one; `cpuinfo check` then takes the default of [`CpuCap`].
+    pub cpu_cap: Option<CpuCap>,
     /// `--network-lock`: how traffic is held; without effect until sockets are built.
     pub network_lock: NetworkLock,
     /// `--tcp-established`; without effect until sockets are built (a socket fails the dump).
@@ -95,7 +96,7 @@ impl Default for CommonOptions {
             file_locks: false,
             evasive_devices: false,
             external: Vec::new(),
-            cpu_cap: CpuCap::default(),
+            cpu_cap: None,
             network_lock: NetworkLock::default(),
             tcp_established: false,
             tcp_close: false,
@@ -252,8 +253,8 @@ mod tests {
     fn work_directory_is_the_images_directory_unless_given() {
         let mut common = CommonOptions { images_dir: "/img".into(), ..CommonOptions::default() };
         assert_eq!(common.in_work_dir(Path::new("a.log")), Path::new("/img/a.log"));
-        common.work_dir = Some("/work-dir".into());
-        assert_eq!(common.in_work_dir(Path::new("a.log")), Path::new("/work-dir/a.log"));
+        common.work_dir = Some("/logs".into());
+        assert_eq!(common.in_work_dir(Path::new("a.log")), Path::new("/logs/a.log"));
         assert_eq!(common.in_work_dir(Path::new("/var/a.log")), Path::new("/var/a.log"));
     }
 

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The words of the gate, in the order in which a run passes them.
 pub mod state {
-    /// The case is setting its state up.
+    /// The case is setting its state up: what a new gate says by itself.
+    #[allow(dead_code)]
     pub const STARTING: u32 = 0;
     /// The state is set up; the harness may dump.
     pub const READY: u32 = 1;

@@ -1,2 +1,42 @@
-//! The harness.
-fn main() {}
+//! The suite's harness, `cargo zdtm`: lists the cases, runs them with an engine, measures engines.
+//!
+//! It runs the engine as a binary and never links it. The three hidden commands are the harness's own processes
+//! inside a cell (see `cell`).
+
+mod bench;
+mod build;
+mod cell;
+mod cli;
+mod damage;
+mod declare;
+mod gate;
+mod list;
+mod needs;
+mod pool;
+mod process;
+mod report;
+mod route;
+mod run;
+mod setting;
+mod stats;
+mod sys;
+mod witness;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let result = match cli::Cli::parse().command {
+        cli::Command::List(args) => list::list(&args),
+        cli::Command::Build => build::Paths::locate(None).and_then(|p| p.build(true)).map(|()| ExitCode::SUCCESS),
+        cli::Command::Run(args) => run::run(&args),
+        cli::Command::Bench(args) => bench::run(&args),
+        cli::Command::Worker { spec } => cell::worker::main(&spec),
+        cli::Command::Init { spec } => cell::init::main(&spec),
+        cli::Command::Start { cases, case, dir } => cell::start::main(&cases, &case, &dir),
+    };
+    result.unwrap_or_else(|e| {
+        eprintln!("zdtm: {e:#}");
+        ExitCode::FAILURE
+    })
+}

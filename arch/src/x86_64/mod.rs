@@ -10,6 +10,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 pub const NAME: &str = "x86_64";
 /// `e_machine` of its ELF files.
 pub const ELF_MACHINE: u16 = 62;
+/// `EI_DATA` of its ELF files: little endian.
+pub const ELF_DATA: u8 = 1;
 /// The register set number of the extended state (NT_X86_XSTATE).
 pub const NT_XSTATE: u32 = 0x202;
 /// The size of the system call instruction, in bytes.
@@ -18,6 +20,8 @@ pub const SYSCALL_LEN: u64 = 2;
 pub const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// restart_syscall(2), which the kernel gives user space for an interrupted call with a restart block.
 pub const NR_RESTART: i64 = 219;
+/// The flags that a program may have set: arithmetic flags, direction, trap, alignment check, id, nested task.
+pub const USER_FLAGS: u64 = 0x24_4dd5;
 /// The first address that no user mapping reaches (47 bits; five-level paging needs a hint to go beyond).
 pub const TASK_SIZE: u64 = 0x7fff_ffff_f000;
 
@@ -69,6 +73,11 @@ impl Regs {
     /// Sets the address of the next instruction.
     pub fn set_ip(&mut self, ip: u64) {
         self.ip = ip;
+    }
+
+    /// Sets the stack pointer.
+    pub fn set_sp(&mut self, sp: u64) {
+        self.sp = sp;
     }
 
     /// The stack pointer.

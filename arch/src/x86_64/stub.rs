@@ -47,6 +47,9 @@ pub const DUMP: [u8; 75] = [
 /// Where in [`DUMP`] a thread starts that makes a single call, given in its registers.
 const FIRST: u64 = 71;
 
+/// Where in the stub its system call instruction stands.
+pub const SYSCALL: usize = 32;
+
 /// Walks a batch in a task that is being restored and stops with a breakpoint: there the engine owns every signal
 /// disposition. rbx and r12 as for [`DUMP`].
 pub const RESTORE: [u8; 48] = {

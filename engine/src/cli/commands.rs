@@ -44,6 +44,10 @@ fn restore(parsed: &Parsed, common: CommonOptions) -> Result<u8, CliError> {
 
 fn run_check(parsed: &Parsed) -> Result<u8, CliError> {
     no_words(parsed)?;
+    if let Some(root) = convert::root(parsed)? {
+        connect::check_tree(root)?;
+        return Ok(0);
+    }
     let features = parsed.raw_values("feature");
     if features.iter().any(|name| name == "list") {
         return say(&check::names().map(|name| format!("{name}\n")).collect::<String>());
@@ -89,7 +93,7 @@ fn show(parsed: &Parsed) -> Result<u8, CliError> {
 
 fn encode(parsed: &Parsed) -> Result<u8, CliError> {
     match parsed.words.as_slice() {
-        [json, image] => connect::encode(Path::new(json), Path::new(image))?,
+        [json, image] => connect::encode(Path::new(json), Path::new(image), parsed.flag("reseal"))?,
         _ => return Err(CliError::usage("`encode` needs the JSON file and the image to be made of it")),
     }
     Ok(0)

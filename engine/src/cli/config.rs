@@ -4,7 +4,8 @@
 //! overrides them all.
 
 use std::ffi::{OsStr, OsString};
-use std::io::ErrorKind;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::CliError;
@@ -25,32 +26,42 @@ pub struct Sources<'a> {
     pub environment: Option<&'a OsStr>,
 }
 
-/// All configured options as arguments, the strongest last. Absent default files are fine, absent named ones are not.
-pub fn arguments(sources: &Sources<'_>) -> Result<Vec<OsString>, CliError> {
-    let mut all = Vec::new();
+/// What the configuration files say.
+#[derive(Default)]
+pub struct Configured {
+    /// The options as arguments, the strongest last.
+    pub arguments: Vec<OsString>,
+    /// What is to be said about files that were left out.
+    pub notes: Vec<String>,
+}
+
+/// Reads all configuration files. Absent default files are fine, absent named ones are not.
+pub fn read_all(sources: &Sources<'_>) -> Result<Configured, CliError> {
+    let mut all = Configured::default();
     if !sources.skip_defaults {
         let home = sources.home.map(|h| Path::new(h).join(".criu/default.conf"));
         for path in [Some(PathBuf::from(SYSTEM_FILE)), home].into_iter().flatten() {
-            if let Some(text) = read(&path, true)? {
-                all.extend(parse(&path, &text)?);
+            match fs::read_to_string(&path) {
+                Ok(text) => all.arguments.extend(parse(&path, &text)?),
+                Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                // Another user's home, kept in HOME by su or sudo.
+                Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+                    all.notes.push(format!("{} is left out: {e}", path.display()));
+                }
+                Err(e) => return Err(unreadable(&path, &e)),
             }
         }
     }
     let environment = sources.environment.filter(|p| !p.is_empty()).map(Path::new);
     for path in [sources.named, environment].into_iter().flatten() {
-        if let Some(text) = read(path, false)? {
-            all.extend(parse(path, &text)?);
-        }
+        let text = fs::read_to_string(path).map_err(|e| unreadable(path, &e))?;
+        all.arguments.extend(parse(path, &text)?);
     }
     Ok(all)
 }
 
-fn read(path: &Path, may_be_absent: bool) -> Result<Option<String>, CliError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if may_be_absent && matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(CliError::usage(format!("failed to read the configuration file {}: {e}", path.display()))),
-    }
+fn unreadable(path: &Path, error: &io::Error) -> CliError {
+    CliError::usage(format!("failed to read the configuration file {}: {error}", path.display()))
 }
 
 /// The arguments that the text of one file stands for.
@@ -172,11 +183,18 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_line_panics(line in ".*") {
+            let _ = words(&line).and_then(|words| argument(&words));
+        }
+    }
+
     #[test]
     fn a_named_file_must_exist() {
         let mut sources = Sources { skip_defaults: true, home: None, named: None, environment: Some(OsStr::new("")) };
-        assert!(arguments(&sources).is_ok_and(|a| a.is_empty()));
+        assert!(read_all(&sources).is_ok_and(|all| all.arguments.is_empty()));
         sources.named = Some(Path::new("/nonexistent/a.conf"));
-        assert!(arguments(&sources).is_err_and(|e| e.to_string().contains("/nonexistent/a.conf")));
+        assert!(read_all(&sources).is_err_and(|e| e.to_string().contains("/nonexistent/a.conf")));
     }
 }

@@ -1,8 +1,13 @@
 //! Where the command line meets the engine: one function for each thing that the library does.
 
+use std::fs;
 use std::path::Path;
 
+use nix::unistd::Pid;
+
 use super::CliError;
+use crate::check::cpu;
+use crate::image::{self, ImageError};
 use crate::options::{CommonOptions, DumpOptions, RestoreOptions};
 
 /// Dumps a tree.
@@ -20,31 +25,74 @@ fn failed(module: &'static str, error: &crate::error::Error) -> CliError {
 }
 
 /// Restores a tree; the result is the exit status of the command.
-pub fn restore(_options: &RestoreOptions) -> Result<u8, CliError> {
-    Err(CliError::not_built("restore"))
+pub fn restore(options: &RestoreOptions) -> Result<u8, CliError> {
+    let report = crate::restore::run(options).map_err(|e| failed("restore", &e))?;
+    if options.detached || options.exec_cmd.is_some() {
+        return Ok(0);
+    }
+    crate::restore::wait(report.pid).map_err(|e| failed("restore", &e))
+}
+
+/// Says of each object of a tree whether it could be dumped.
+pub fn check_tree(_root: Pid) -> Result<(), CliError> {
+    Err(CliError::not_built("check --tree"))
+}
+
+impl From<ImageError> for CliError {
+    fn from(error: ImageError) -> Self {
+        let out = CliError::of("image", &error);
+        match error.help() {
+            Some(help) => out.with_help(help),
+            None => out,
+        }
+    }
+}
+
+fn pretty(json: &impl serde::Serialize) -> Result<String, CliError> {
+    let text = serde_json::to_string_pretty(json).map_err(|e| CliError::of("image", &e))?;
+    Ok(format!("{text}\n"))
 }
 
 /// One image file as JSON text.
-pub fn show_file(_path: &Path) -> Result<String, CliError> {
-    Err(CliError::not_built("show"))
+pub fn show_file(path: &Path) -> Result<String, CliError> {
+    pretty(&image::show_file(path)?)
 }
 
 /// A directory of images as one page of text or as JSON.
-pub fn show_dir(_path: &Path, _json: bool) -> Result<String, CliError> {
-    Err(CliError::not_built("show"))
+pub fn show_dir(path: &Path, json: bool) -> Result<String, CliError> {
+    let summary = image::show_dir(path)?;
+    if json { pretty(&summary) } else { Ok(summary.to_string()) }
 }
 
-/// Makes an image of JSON.
-pub fn encode(_json: &Path, _image: &Path) -> Result<(), CliError> {
-    Err(CliError::not_built("encode"))
+/// Makes the file `image` of the JSON in `json`. With `reseal` the manifest beside it tells of the new file.
+pub fn encode(json: &Path, image: &Path, reseal: bool) -> Result<(), CliError> {
+    let name = |e: &dyn std::error::Error| CliError::usage(format!("failed to read {}: {e}", json.display()));
+    let text = fs::read(json).map_err(|e| name(&e))?;
+    let value = serde_json::from_slice(&text).map_err(|e| name(&e))?;
+    image::edit::write_file(image, &value)?;
+    if reseal {
+        let dir = image.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        image::out::reseal(dir)?;
+    }
+    Ok(())
 }
 
 /// Writes the features of this CPU to the images directory.
-pub fn cpuinfo_dump(_common: &CommonOptions) -> Result<(), CliError> {
-    Err(CliError::not_built("cpuinfo dump"))
+pub fn cpuinfo_dump(common: &CommonOptions) -> Result<(), CliError> {
+    Ok(cpu::image::write(&common.images_dir, &this_cpu()?)?)
 }
 
 /// Compares the features of this CPU with those in the images directory.
-pub fn cpuinfo_check(_common: &CommonOptions) -> Result<(), CliError> {
-    Err(CliError::not_built("cpuinfo check"))
+pub fn cpuinfo_check(common: &CommonOptions) -> Result<(), CliError> {
+    let theirs = cpu::image::read(&common.images_dir)?;
+    let found = cpu::compare(&theirs, &this_cpu()?, common.cpu_cap.unwrap_or_default());
+    if found.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<_> = found.iter().map(ToString::to_string).collect();
+    Err(CliError::of_text("cpu", all.join("; ")).with_help("--cpu-cap chooses what is compared"))
+}
+
+fn this_cpu() -> Result<cpu::CpuInfo, CliError> {
+    cpu::here().map_err(|e| CliError::of("cpu", &e))
 }

@@ -8,8 +8,8 @@ use super::CliError;
 use super::parse::Parsed;
 use super::progress::TerminalProgress;
 use crate::options::{
-    AfterDump, CommonOptions, CpuCap, DEFAULT_GHOST_LIMIT, DEFAULT_TIMEOUT, DumpOptions, FdNumber, LogOptions,
-    ProgressSink, RestoreOptions, Verbosity,
+    AfterDump, CommonOptions, DEFAULT_GHOST_LIMIT, DEFAULT_TIMEOUT, DumpOptions, FdNumber, LogOptions, ProgressSink,
+    RestoreOptions, Verbosity,
 };
 
 /// What all commands share.
@@ -37,7 +37,7 @@ pub fn common(parsed: &Parsed) -> Result<CommonOptions, CliError> {
         file_locks: parsed.flag("file-locks"),
         evasive_devices: parsed.flag("evasive-devices"),
         external: parsed.values("external")?,
-        cpu_cap: parsed.value::<CpuCap>("cpu-cap")?.unwrap_or_default(),
+        cpu_cap: parsed.value("cpu-cap")?,
         network_lock: parsed.value("network-lock")?.unwrap_or_default(),
         tcp_established: parsed.flag("tcp-established"),
         tcp_close: parsed.flag("tcp-close"),
@@ -48,10 +48,16 @@ pub fn common(parsed: &Parsed) -> Result<CommonOptions, CliError> {
     Ok(common)
 }
 
+/// `--tree`.
+pub fn root(parsed: &Parsed) -> Result<Option<Pid>, CliError> {
+    let text = parsed.text("tree")?;
+    text.map(|text| number(text, "--tree", "a pid").map(Pid::from_raw)).transpose()
+}
+
 /// What `dump` is to do.
 pub fn dump(parsed: &Parsed, common: CommonOptions) -> Result<DumpOptions, CliError> {
     let missing = || CliError::usage("`dump` needs the root of the tree").with_help("add `--tree PID`");
-    let root: i32 = number(parsed.text("tree")?.ok_or_else(missing)?, "--tree", "a pid")?;
+    let root = root(parsed)?.ok_or_else(missing)?;
     // Reading pages of the frozen tree is all that modes could mean, and ours has one.
     if let Some(mode) = parsed.text("pre-dump-mode")?.filter(|m| *m != "splice") {
         return Err(CliError::not_built(&format!("--pre-dump-mode={mode}")));
@@ -63,7 +69,7 @@ pub fn dump(parsed: &Parsed, common: CommonOptions) -> Result<DumpOptions, CliEr
     };
     let options = DumpOptions {
         common,
-        pid: Pid::from_raw(root),
+        pid: root,
         after,
         link_remap: parsed.flag("link-remap"),
         ghost_limit: parsed.value("ghost-limit")?.unwrap_or(DEFAULT_GHOST_LIMIT),

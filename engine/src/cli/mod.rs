@@ -1,5 +1,6 @@
 //! The command line: from arguments to options, from results to messages and an exit status. Holds no logic of its own.
 
+mod argv;
 mod commands;
 mod config;
 mod connect;
@@ -44,6 +45,11 @@ impl CliError {
     pub(crate) fn of(module: &'static str, error: &dyn std::error::Error) -> Self {
         let causes = std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string);
         CliError { module, text: causes.collect::<Vec<_>>().join(": "), help: None }
+    }
+
+    /// An error of `module` in our own words.
+    pub(crate) fn of_text(module: &'static str, text: String) -> Self {
+        CliError { module, text, help: None }
     }
 
     /// The same with what the user can do.
@@ -97,12 +103,15 @@ fn run(program: &'static str, arguments: &[OsString], destination: &mut log::Des
     if !verb.built {
         return Err(CliError::not_built(verb.name));
     }
-    let notes = parsed.refuse_unbuilt()?;
+    let mut notes = parsed.refuse_unbuilt()?;
     if verb.verb != table::Verb::Restore && !parsed.trailing.is_empty() {
         return Err(CliError::usage(format!("`{}` takes nothing after `--`", verb.name)));
     }
     let common = convert::common(&parsed)?;
     convert::close_descriptors(&common)?;
+    if common.log.per_task && common.log.file.is_none() {
+        notes.push("--log-pid has no effect: there is no --log-file".to_owned());
+    }
     *destination = log::init(&common.log, common.work_dir()).map_err(|e| CliError::of("log", &e))?;
     for note in notes {
         tracing::info!(target: "cli", "{note}");
@@ -126,7 +135,7 @@ fn report(error: &CliError, destination: log::Destination) {
     let help = error.help.as_deref().map(|h| format!("\n  help: {h}")).unwrap_or_default();
     let line = format!("Error ({}): {}{help}\n", error.module, error.text);
     if destination == log::Destination::File {
-        tracing::error!(target: "cli", "{}{help}", error.text);
+        tracing::error!(module = error.module, "{}{help}", error.text);
     }
     // Nothing is left to be done when even standard error is gone.
     let _ = std::io::stderr().write_all(line.as_bytes());

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -10,14 +9,15 @@ use std::sync::LazyLock;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::table::{self, OPTIONS, Opt, State, Takes, VERBS, VerbSpec};
-use super::{CliError, config};
+use super::table::{OPTIONS, Opt, State, Takes, VERBS, VerbSpec};
+use super::{CliError, argv, config};
 use crate::options::OptionError;
 
 /// What the user asked for: command line and configuration files together.
 pub struct Parsed {
     matches: ArgMatches,
     typed: BTreeSet<&'static str>,
+    notes: Vec<String>,
     /// The first word.
     pub verb: Option<&'static VerbSpec>,
     /// The words after the first.
@@ -28,23 +28,27 @@ pub struct Parsed {
 
 /// Reads `arguments` (without the program's name) and the configuration files that they and the environment name.
 pub fn parse(program: &str, arguments: &[OsString]) -> Result<Parsed, CliError> {
-    let arguments = normalise(arguments);
+    let arguments = argv::normalise(arguments);
     let line = matches(program, &arguments)?;
     let typed: BTreeSet<_> = OPTIONS.iter().map(|o| o.long).filter(|long| given(&line, long)).collect();
     let (home, environment) = (std::env::var_os("HOME"), std::env::var_os("CRIU_CONFIG_FILE"));
-    let configured = config::arguments(&config::Sources {
+    let configured = config::read_all(&config::Sources {
         skip_defaults: line.get_flag("no-default-config"),
         home: home.as_deref(),
         named: line.get_one::<OsString>("config").map(Path::new),
         environment: environment.as_deref(),
     })?;
-    let both: Vec<_> = configured.into_iter().chain(arguments).collect();
-    let matches = matches(program, &both)?;
+    let matches = if configured.arguments.is_empty() {
+        line
+    } else {
+        let both: Vec<_> = configured.arguments.into_iter().chain(arguments).collect();
+        matches(program, &both)?
+    };
     let mut words = matches.get_many::<OsString>("words").into_iter().flatten().cloned();
     let verb = words.next().map(|word| find_verb(&word)).transpose()?;
     let words = words.collect();
     let trailing = matches.get_many::<OsString>("trailing").into_iter().flatten().cloned().collect();
-    Ok(Parsed { matches, typed, verb, words, trailing })
+    Ok(Parsed { matches, typed, notes: configured.notes, verb, words, trailing })
 }
 
 impl Parsed {
@@ -101,7 +105,7 @@ impl Parsed {
 
     /// Refuses each option that is not built yet, and returns what is to be said about the others that do nothing.
     pub fn refuse_unbuilt(&self) -> Result<Vec<String>, CliError> {
-        let mut notes = Vec::new();
+        let mut notes = self.notes.clone();
         for option in OPTIONS.iter().filter(|o| self.used(o)) {
             let origin = if self.typed.contains(option.long) { "" } else { " (from a configuration file)" };
             match option.state {
@@ -206,64 +210,6 @@ static NEGATIONS: LazyLock<Vec<(String, &'static Opt)>> = LazyLock::new(|| {
 
 fn negation(name: &'static str, option: &'static Opt) -> Arg {
     Arg::new(name).long(name).hide(true).action(ArgAction::SetTrue).overrides_with(option.long)
-}
-
-/// Rewrites what getopt understands and clap does not: `-v4` and `-vvvv`, alone or among other short options.
-fn normalise(arguments: &[OsString]) -> Vec<OsString> {
-    let mut out = Vec::with_capacity(arguments.len());
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        if argument == "--" {
-            out.push(argument.clone());
-            break;
-        }
-        let bytes = argument.as_bytes();
-        let mut wants_value = false;
-        if let Some(long) = bytes.strip_prefix(b"--") {
-            wants_value = std::str::from_utf8(long).ok().and_then(table::find).is_some_and(takes_value);
-            out.push(argument.clone());
-        } else if bytes.len() > 1 && bytes[0] == b'-' {
-            wants_value = cluster(&bytes[1..], &mut out);
-        } else {
-            out.push(argument.clone());
-        }
-        if wants_value {
-            out.extend(rest.next().cloned());
-        }
-    }
-    out.extend(rest.cloned());
-    out
-}
-
-/// Splits one group of short options; true when the last of them takes the next argument as its value.
-fn cluster(letters: &[u8], out: &mut Vec<OsString>) -> bool {
-    let mut flags = vec![b'-'];
-    let mut at = 0;
-    while at < letters.len() {
-        let letter = letters[at];
-        at += 1;
-        if letter == b'v' {
-            let digits = letters[at..].iter().take_while(|b| b.is_ascii_digit()).count();
-            let level = String::from_utf8_lossy(&letters[at..at + digits]);
-            out.push(if digits == 0 { "--verbosity".into() } else { format!("--verbosity={level}").into() });
-            at += digits;
-            continue;
-        }
-        flags.push(letter);
-        if table::find_short(char::from(letter)).is_some_and(takes_value) {
-            flags.extend(&letters[at..]);
-            out.push(OsString::from_vec(flags));
-            return at == letters.len();
-        }
-    }
-    if flags.len() > 1 {
-        out.push(OsString::from_vec(flags));
-    }
-    false
-}
-
-fn takes_value(option: &Opt) -> bool {
-    matches!(option.takes, Takes::Value(_))
 }
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ const NO_NAMESPACES: &str = "namespaces and their sysctls are not built yet";
 const BOTH: &[Verb] = &[Verb::Dump, Verb::PreDump, Verb::Restore];
 const DUMP: &[Verb] = &[Verb::Dump, Verb::PreDump];
 const RESTORE: &[Verb] = &[Verb::Restore];
-const TREE: &[Verb] = &[Verb::Dump, Verb::PreDump, Verb::Check, Verb::Restore];
+const TREE: &[Verb] = &[Verb::Dump, Verb::PreDump, Verb::Check];
 const CPU: &[Verb] = &[Verb::Dump, Verb::PreDump, Verb::Restore, Verb::Cpuinfo];
 const CHECK: &[Verb] = &[Verb::Check];
 const PAGES: &[Verb] = &[Verb::Dump, Verb::PreDump, Verb::Restore, Verb::PageServer, Verb::LazyPages];
@@ -260,7 +260,8 @@ pub const OPTIONS: &[Opt] = &[
     flag("extra", "also probe for what only some trees need").on(CHECK),
     flag("experimental", "also probe for what nothing depends on yet").on(CHECK),
     flag("all", "probe for everything").on(CHECK),
-    flag("json", "print JSON").on(&[Verb::Check, Verb::Show, Verb::Cpuinfo]),
+    flag("json", "print JSON").on(&[Verb::Check, Verb::Show]),
+    flag("reseal", "renew the manifest beside the image").on(&[Verb::Encode]),
     value("config", "FILE", "read defaults from FILE too"),
     flag("no-default-config", "do not read /etc/criu/default.conf and ~/.criu/default.conf"),
     flag("help", "print this").short('h'),

@@ -26,8 +26,11 @@ pub fn tree(processes: &[Process], options: &DumpOptions) -> Result<()> {
         let sid = process.stat.session;
         // A session whose leader is dead is made again; one that the root was born into is led from outside.
         if !pids.contains(&sid) && sid == root.stat.session && root.pid != sid && ProcDir::open(sid).is_ok() {
-            return Err(Error::state(format!("the leader {sid} of the session of process {} is outside the tree", process.pid))
-                .with_help("use --shell-job (-j) at dump and restore if the tree was started from a shell"));
+            return Err(Error::state(format!(
+                "the leader {sid} of the session of process {} is outside the tree",
+                process.pid
+            ))
+            .with_help("use --shell-job (-j) at dump and restore if the tree was started from a shell"));
         }
     }
     Ok(())
@@ -47,8 +50,11 @@ fn namespaces(processes: &[Process]) -> Result<()> {
             };
             if theirs != ours {
                 let object = format!("process {}: {name} namespace", process.pid);
-                return Err(Error::unsupported(object, "it is another than the engine's; namespaces are not supported yet")
-                    .with_help("run the engine inside the same namespaces, for example by nsenter"));
+                return Err(Error::unsupported(
+                    object,
+                    "it is another than the engine's; namespaces are not supported yet",
+                )
+                .with_help("run the engine inside the same namespaces, for example by nsenter"));
             }
         }
     }

@@ -6,9 +6,9 @@ use super::inside::{OfProcess, OfThread, TimeValue};
 use crate::core_x86;
 use crate::error::{Doing, Result};
 use crate::image::proto::{
-    CoreEntry, CredsEntry, ItimerEntry, PosixTimerEntry, RlimitEntry, RseqEntry, SaEntry, SeccompMode,
-    SiginfoEntry, SignalQueueEntry, StasisRestartEntry, StasisTaskEntry, TaskCoreEntry, TaskKobjIdsEntry,
-    TaskRlimitsEntry, TaskTimersEntry, ThreadCoreEntry, ThreadSasEntry, core_entry::March,
+    CoreEntry, CredsEntry, ItimerEntry, PosixTimerEntry, RlimitEntry, RseqEntry, SaEntry, SeccompMode, SiginfoEntry,
+    SignalQueueEntry, StasisRestartEntry, StasisTaskEntry, TaskCoreEntry, TaskKobjIdsEntry, TaskRlimitsEntry,
+    TaskTimersEntry, ThreadCoreEntry, ThreadSasEntry, core_entry::March,
 };
 use crate::proc::status::Status;
 use crate::proc::task;
@@ -120,13 +120,17 @@ fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
     let pid = process.speaker();
     Ok(TaskCoreEntry {
         task_state: if stopped { state::STOPPED } else { state::ALIVE },
-        exit_code: 0,
+        // Of a leader that has exited while its threads live on.
+        exit_code: if process.has_dead_leader() { process.stat.exit_code as u32 } else { 0 },
         personality: task::personality(&process.dir, &mut buffer)?,
         flags: process.stat.flags,
-        blk_sigset: leader.seized.mask(),
+        blk_sigset: match process.has_dead_leader() {
+            true => process.status.signals.blocked,
+            false => leader.seized.mask(),
+        },
         comm: process.status.name.clone(),
         timers: Some(timers(inside)),
-        rlimits: Some(rlimits(pid)?),
+        rlimits: Some(rlimits(inside)),
         cg_set: None,
         signals_s: Some(queue(pid, true)?),
         old_seccomp_mode: None,
@@ -190,13 +194,8 @@ fn timers(inside: &OfProcess) -> TaskTimersEntry {
     TaskTimersEntry { real, virt, prof, posix: posix.collect() }
 }
 
-fn rlimits(pid: Pid) -> Result<TaskRlimitsEntry> {
-    const LIMITS: u32 = 16;
-    let limit = |resource| {
-        let (cur, max) = sys::task::rlimit(pid, resource).doing(|| format!("read limit {resource} of task {pid}"))?;
-        Ok(RlimitEntry { cur, max })
-    };
-    Ok(TaskRlimitsEntry { rlimits: (0..LIMITS).map(limit).collect::<Result<_>>()? })
+fn rlimits(inside: &OfProcess) -> TaskRlimitsEntry {
+    TaskRlimitsEntry { rlimits: inside.limits.iter().map(|&(cur, max)| RlimitEntry { cur, max }).collect() }
 }
 
 fn queue(tid: Pid, shared: bool) -> Result<SignalQueueEntry> {
@@ -279,8 +278,8 @@ fn extra(
     let mut buffer = Vec::new();
     let dir = crate::proc::ProcDir::open(tid)?;
     entry.timer_slack_ns = Some(task::timer_slack(&dir, &mut buffer)?).filter(|&ns| ns != DEFAULT_SLACK);
-    entry.ioprio = Some(sys::task::io_priority(tid).doing(|| format!("read the I/O priority of task {tid}"))?)
-        .filter(|&p| p != 0);
+    entry.ioprio =
+        Some(sys::task::io_priority(tid).doing(|| format!("read the I/O priority of task {tid}"))?).filter(|&p| p != 0);
     entry.affinity = Some(sys::task::affinity(tid).doing(|| format!("read the CPUs of task {tid}"))?);
     let sched = sys::task::sched_attr(tid).doing(|| format!("read the scheduling of task {tid}"))?;
     let nonzero = |value: u64| (value != 0).then_some(value);
@@ -293,6 +292,8 @@ fn extra(
     let inside = sources.inside;
     entry.mdwe = (inside.mdwe != 0).then_some(inside.mdwe);
     entry.memory_merge = inside.memory_merge.then_some(true);
+    entry.exit_signal =
+        Some(sources.process.stat.exit_signal).filter(|&s| s != libc::SIGCHLD && s > 0).map(|s| s as u32);
     entry.coredump_filter = task::coredump_filter(&sources.process.dir, &mut buffer)?;
     let _ = &thread.status;
     Ok(entry)

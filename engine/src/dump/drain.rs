@@ -94,9 +94,12 @@ fn copy(piece: &Piece<'_>) -> Result<()> {
             Source::Segment(file) => read_segment(file, piece, buffer)?,
         }
         piece.target.sums.add(piece.offset, buffer);
-        piece.target.file.write_all_at(buffer, piece.offset).doing(|| format!("write {}", piece.target.name)).map_err(
-            |e| e.with_help("is the disk full? the dump was given up and the process runs on"),
-        )
+        piece
+            .target
+            .file
+            .write_all_at(buffer, piece.offset)
+            .doing(|| format!("write {}", piece.target.name))
+            .map_err(|e| e.with_help("is the disk full? the dump was given up and the process runs on"))
     })
 }
 

@@ -123,7 +123,9 @@ impl Freezer {
         }
         for &tid in &tids {
             let dir = &self.processes[index].dir;
-            for child in gone_is_empty(dir.read_with(&format!("task/{tid}/children"), &mut self.buffer, task::parse_children))? {
+            for child in
+                gone_is_empty(dir.read_with(&format!("task/{tid}/children"), &mut self.buffer, task::parse_children))?
+            {
                 if !self.processes.iter().any(|p| p.pid == child) {
                     self.add(child)?;
                 }
@@ -160,8 +162,11 @@ impl Freezer {
             return Ok(true);
         }
         if status.ids.tracer.as_raw() != 0 {
-            return Err(Error::state(format!("task {tid} of process {pid} is traced by process {}", status.ids.tracer))
-                .with_help("end the debugger or strace that is attached to it"));
+            return Err(Error::state(format!(
+                "task {tid} of process {pid} is traced by process {}",
+                status.ids.tracer
+            ))
+            .with_help("end the debugger or strace that is attached to it"));
         }
         let help = "dumping another process needs CAP_SYS_PTRACE: run as root";
         Err(errno).doing(|| format!("attach to task {tid} of process {pid}")).map_err(|e| e.with_help(help))
@@ -232,7 +237,8 @@ impl Freezer {
                 Err(e) => return Err(e.into()),
             };
             let status = status::read(&found.dir, &mut self.buffer)?;
-            let threads = seized.into_iter().map(|(s, by)| thread(s, by, &found.dir, &mut self.buffer)).collect::<Result<_>>()?;
+            let threads =
+                seized.into_iter().map(|(s, by)| thread(s, by, &found.dir, &mut self.buffer)).collect::<Result<_>>()?;
             processes.push(Process { pid: found.pid, dir: found.dir, stat, status, threads });
         }
         Ok(processes)
@@ -245,9 +251,9 @@ fn thread(mut seized: Seized, stopped_by: Option<u32>, dir: &ProcDir, buffer: &m
     let status = status::read(&dir.thread(tid)?, buffer)?;
     if status.seccomp.unwrap_or(0) != 0 {
         let options = ptrace::options::TRACE_CHILDREN | ptrace::options::SUSPEND_SECCOMP;
-        ptrace::set_options(tid, options)
-            .doing(|| format!("suspend the seccomp filters of task {tid}"))
-            .map_err(|e| e.with_help("this needs CAP_SYS_ADMIN and an engine that is under no seccomp filter itself"))?;
+        ptrace::set_options(tid, options).doing(|| format!("suspend the seccomp filters of task {tid}")).map_err(
+            |e| e.with_help("this needs CAP_SYS_ADMIN and an engine that is under no seccomp filter itself"),
+        )?;
     }
     seized.abort_rseq()?;
     Ok(Thread { seized, status, stopped_by })

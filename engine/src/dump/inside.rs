@@ -7,6 +7,9 @@ use crate::proc::timers::Timer;
 use crate::remote::{Batch, Handle, Injector, Leftover, Place, Seized};
 use crate::sys::RemoteAddr;
 
+/// The number of resource limits.
+const LIMITS: usize = 16;
+
 /// The number of signals.
 pub const SIGNALS: usize = 64;
 
@@ -60,6 +63,8 @@ pub struct OfProcess {
     pub memory_merge: bool,
     /// MEMBARRIER_CMD_GET_REGISTRATIONS.
     pub membarrier: u32,
+    /// The resource limits by number: soft and hard. From outside, another user's would be refused.
+    pub limits: Vec<(u64, u64)>,
 }
 
 /// What belongs to a thread.
@@ -102,24 +107,25 @@ pub fn ask(process: &mut Process, timers: &[Timer], room: &Room<'_>) -> Result<(
     }
     let result = ask_threads(&mut threads, timers, room);
     let back = threads.into_iter().zip(statuses);
-    process.threads.extend(back.map(|(seized, (status, stopped_by))| super::freeze::Thread { seized, status, stopped_by }));
+    process.threads.extend(back.map(|(seized, (status, stopped_by))| super::freeze::Thread {
+        seized,
+        status,
+        stopped_by,
+    }));
     result.map_err(|e| {
         tracing::debug!("batch in process {pid} failed: {e}");
         e
     })
 }
 
-fn ask_threads(
-    threads: &mut [Seized],
-    timers: &[Timer],
-    room: &Room<'_>,
-) -> Result<(OfProcess, Vec<OfThread>)> {
+fn ask_threads(threads: &mut [Seized], timers: &[Timer], room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
     let pid = threads[0].tid();
     let count = threads.len();
-    let calls = SIGNALS + 32 + THREAD_CALLS + 2 * timers.len();
-    let leader_slot = (calls * 64 + SIGNALS * 32 + 1024 + timers.len() * 48) as u64;
-    let hole = (room.hole)(Injector::hole_len(count, leader_slot, THREAD_SLOT))
-        .ok_or_else(|| crate::error::Error::state(format!("the address space of task {pid} has no room for a batch")))?;
+    let calls = SIGNALS + LIMITS + 32 + THREAD_CALLS + 2 * timers.len();
+    let leader_slot = (calls * 64 + SIGNALS * 32 + LIMITS * 16 + 1024 + timers.len() * 48) as u64;
+    let hole = (room.hole)(Injector::hole_len(count, leader_slot, THREAD_SLOT)).ok_or_else(|| {
+        crate::error::Error::state(format!("the address space of task {pid} has no room for a batch"))
+    })?;
     let place = Place { vdso: room.vdso, vdso_bytes: room.vdso_bytes, hole: RemoteAddr(hole) };
     if let Some(leftover) = room.leftover {
         leftover.clear(pid)?;
@@ -197,6 +203,7 @@ struct ProcessQuestions {
     mdwe: Handle,
     memory_merge: Handle,
     membarrier: Handle,
+    limits: RemoteAddr,
 }
 
 impl ProcessQuestions {
@@ -215,6 +222,10 @@ impl ProcessQuestions {
             batch.call(libc::SYS_timer_gettime, &[timer.id as u64, value.0]);
             posix.push((value, batch.call(libc::SYS_timer_getoverrun, &[timer.id as u64])));
         }
+        let limits = batch.room(LIMITS * 16);
+        for resource in 0..LIMITS as u64 {
+            batch.call(libc::SYS_prlimit64, &[0, resource, 0, limits.plus(resource * 16).0]);
+        }
         let subreaper = batch.room(4);
         batch.call(libc::SYS_prctl, &[libc::PR_GET_CHILD_SUBREAPER as u64, subreaper.0]);
         ProcessQuestions {
@@ -227,6 +238,7 @@ impl ProcessQuestions {
             mdwe: batch.try_call(libc::SYS_prctl, &[PR_GET_MDWE]),
             memory_merge: batch.try_call(libc::SYS_prctl, &[PR_GET_MEMORY_MERGE]),
             membarrier: batch.try_call(libc::SYS_membarrier, &[MEMBARRIER_CMD_GET_REGISTRATIONS]),
+            limits,
         }
     }
 
@@ -256,6 +268,7 @@ impl ProcessQuestions {
             mdwe: word(self.mdwe),
             memory_merge: word(self.memory_merge) != 0,
             membarrier: word(self.membarrier),
+            limits: (0..LIMITS as u64).map(|resource| pair(self.limits.plus(resource * 16))).collect(),
         }
     }
 }

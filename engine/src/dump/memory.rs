@@ -5,12 +5,12 @@ use super::files::Files;
 use super::freeze::Process;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{StasisVmaFlags, StasisVmaName, VmaEntry};
-use crate::vma::{self, status};
 use crate::proc::maps::{Mapping, Name};
 use crate::proc::smaps::{Area, VmFlags};
 use crate::remote::Leftover;
 use crate::sys::pagemap::{Query, Region, category, scan};
 use crate::sys::{self, Pid, RemoteAddr};
+use crate::vma::{self, status};
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -73,7 +73,8 @@ pub fn collect(
 ) -> Result<Memory> {
     let pid = process.speaker();
     let stale: Vec<(RemoteAddr, u64)> = leftover.map(|l| l.areas(pid).collect()).unwrap_or_default();
-    let mut memory = Memory { vmas: Vec::with_capacity(areas.len()), runs: Vec::new(), names: Vec::new(), flags: Vec::new(), vdso };
+    let mut memory =
+        Memory { vmas: Vec::with_capacity(areas.len()), runs: Vec::new(), names: Vec::new(), flags: Vec::new(), vdso };
     let mut mapped = HashMap::new();
     for area in areas {
         if stale.iter().any(|(at, _)| at.0 == area.mapping.range.start) {

@@ -109,7 +109,15 @@ fn collect<'a>(tree: &mut [Process], options: &'a DumpOptions) -> Result<Collect
             let core = core::of_zombie(process);
             let cores = vec![(process.pid, core)];
             let pid = process.pid;
-            collected.processes.push(OfProcess { pid, cores, ids: None, fs: None, mm: None, runs: Vec::new(), vdso: None });
+            collected.processes.push(OfProcess {
+                pid,
+                cores,
+                ids: None,
+                fs: None,
+                mm: None,
+                runs: Vec::new(),
+                vdso: None,
+            });
             continue;
         }
         let of_process = collect_process(process, shared.ids(live), &layout, &mut collected)?;
@@ -137,8 +145,12 @@ impl Shared {
             files::check_threads_share(process)?;
         }
         let find = |what| files::shared_ids(&live, what, Self::FIRST);
-        let shared =
-            Shared { vm: find(What::Vm)?, files: find(What::Files)?, fs: find(What::Fs)?, sighand: find(What::Sighand)? };
+        let shared = Shared {
+            vm: find(What::Vm)?,
+            files: find(What::Files)?,
+            fs: find(What::Fs)?,
+            sighand: find(What::Sighand)?,
+        };
         for (ids, name) in [(&shared.vm, "address space"), (&shared.sighand, "table of signal actions")] {
             for (i, id) in ids.iter().enumerate() {
                 if let Some(other) = ids[..i].iter().position(|o| o == id) {
@@ -186,10 +198,10 @@ fn collect_process(
         let room = inside::Room { vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
         inside::ask(process, &posix, &room)?
     };
-    let memory = memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
+    let memory =
+        memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
     let seccomp = process.threads.iter().map(|t| collected.filters.of_thread(t)).collect::<Result<Vec<_>>>()?;
-    let sources =
-        core::Sources { process, inside: &of_process, threads: &of_threads, ids, seccomp: &seccomp, layout };
+    let sources = core::Sources { process, inside: &of_process, threads: &of_threads, ids, seccomp: &seccomp, layout };
     let mut cores = core::of_process(&sources)?;
     if let Some(task) = cores.tasks.first_mut() {
         task.vma_names = memory.names;

@@ -3,8 +3,8 @@
 use super::freeze::Thread;
 use crate::error::{Doing, Result};
 use crate::image::proto::{SeccompEntry, SeccompFilter, SeccompMode};
-use crate::sys::ptrace;
 use crate::sys::Errno;
+use crate::sys::ptrace;
 use std::collections::HashMap;
 
 /// The filters found so far.

@@ -58,9 +58,9 @@ impl DumpContext<'_> {
     pub fn write(&mut self, entries: &mut Vec<FileEntry>, out: &NewImageDir) -> Result<LinkRemaps> {
         self.pipes.write(out)?;
         self.fifos.write(out)?;
-        let packets = [self.pipes.packets.as_slice(), self.fifos.packets.as_slice()].concat();
-        if !packets.is_empty() {
-            out.write_all(kinds::STASIS_PIPE.single(), &packets)?;
+        let more = [self.pipes.more.as_slice(), self.fifos.more.as_slice()].concat();
+        if !more.is_empty() {
+            out.write_all(kinds::STASIS_PIPE.single(), &more)?;
         }
         if !self.locks.entries.is_empty() {
             out.write_all(kinds::FILE_LOCKS.single(), &self.locks.entries)?;
@@ -89,8 +89,16 @@ pub struct RestoreContext<'a> {
     pub fifos: Pipes,
     /// Deleted files, by the id of the file that shows them.
     pub ghosts: ghost::Restorer,
-    /// Owners of asynchronous I/O that did not exist when their file was opened.
-    late: Vec<(OwnedFd, FownEntry)>,
+    late: Vec<(OwnedFd, Late)>,
+}
+
+/// What is done with a file late in a restore.
+#[derive(Debug)]
+pub enum Late {
+    /// Its owner of asynchronous I/O did not exist when it was opened.
+    Owner(FownEntry),
+    /// Its text, and so what a position means, is not yet what it was.
+    Position(i64),
 }
 
 impl<'a> RestoreContext<'a> {
@@ -121,34 +129,44 @@ impl<'a> RestoreContext<'a> {
     }
 
     /// Sets the owner of a file's asynchronous I/O. A thread that does not exist yet becomes the owner when
-    /// [`RestoreContext::settle_owners`] is called.
+    /// [`RestoreContext::settle`] is called.
     pub fn set_owner(&mut self, fd: BorrowedFd<'_>, owner: &FownEntry) -> Result<()> {
         if set_owner(fd, owner)? {
             return Ok(());
         }
+        self.later(fd, Late::Owner(*owner))
+    }
+
+    /// Does something with a file when [`RestoreContext::settle`] is called.
+    pub fn later(&mut self, fd: BorrowedFd<'_>, what: Late) -> Result<()> {
         let copy = fd.try_clone_to_owned().doing(|| "copy a descriptor")?;
-        self.late.push((copy, *owner));
+        self.late.push((copy, what));
         Ok(())
     }
 
-    /// Sets the owners that did not exist before: to be called when all threads are there.
-    pub fn settle_owners(&mut self) -> Result<()> {
-        for (fd, owner) in self.late.drain(..) {
-            // It had exited already when the tree was dumped: nobody gets the signal, as before.
-            if !set_owner(fd.as_fd(), &owner)? {
-                tracing::warn!("the owner {} of a descriptor is gone", owner.pid);
+    /// Does what had to wait until all tasks and threads are there and are what they were.
+    pub fn settle(&mut self) -> Result<()> {
+        for (fd, what) in self.late.drain(..) {
+            match what {
+                Late::Owner(owner) if set_owner(fd.as_fd(), &owner)? => {}
+                // It had exited already when the tree was dumped: nobody gets the signal, as before.
+                Late::Owner(owner) => tracing::warn!("the owner {} of a descriptor is gone", owner.pid),
+                Late::Position(at) => {
+                    nix::unistd::lseek(&fd, at, nix::unistd::Whence::SeekSet)
+                        .doing(|| "set the position of a file of /proc")?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Closes every descriptor of the engine's: to be called when all tasks have theirs, so that ends of files are seen.
+    /// Closes every descriptor of the engine's but those that [`RestoreContext::settle`] needs, of which none is an end
+    /// that others wait for: to be called when all tasks have theirs.
     pub fn close(&mut self) {
         self.open.clear();
         self.pipes.close();
         self.fifos.close();
         self.ghosts.close();
-        self.late.clear();
     }
 }
 

@@ -21,8 +21,8 @@ pub struct Contents {
     taken: HashSet<u32>,
     /// The records with their bytes.
     pub records: Vec<(PipeDataEntry, Vec<u8>)>,
-    /// Where the packets are, for pipes that hold some.
-    pub packets: Vec<StasisPipeEntry>,
+    /// What the records do not say.
+    pub more: Vec<StasisPipeEntry>,
 }
 
 impl Contents {
@@ -55,8 +55,10 @@ impl Contents {
         let size = fcntl(own, FcntlArg::F_GETPIPE_SZ).doing(doing)?;
         let len = sys::file::readable_bytes(own).doing(doing)?;
         let mut record = PipeDataEntry { pipe_id, bytes: 0, size: Some(size as u32) };
+        let mut more = self.owned(pipe_id, descriptor);
         if len == 0 {
             self.records.push((record, Vec::new()));
+            self.add(more);
             return Ok(());
         }
         // A write end cannot be read through; by way of /proc the pipe can be opened anew.
@@ -70,12 +72,27 @@ impl Contents {
             let what = format!("only {} of {len} bytes in {} could be copied", bytes.len(), descriptor.describe());
             return Err(Error::state(what).with_help(MORE_ROOM));
         }
-        if !stretches.is_empty() {
-            self.packets.push(StasisPipeEntry { pipe_id, fifo: self.fifo.then_some(true), stretches });
-        }
+        more.stretches = stretches;
+        self.add(more);
         record.bytes = len as u32;
         self.records.push((record, bytes));
         Ok(())
+    }
+
+    /// Whose a pipe is, unless it is as a new one of root's.
+    fn owned(&self, pipe_id: u32, descriptor: &Descriptor) -> StasisPipeEntry {
+        let more = StasisPipeEntry { pipe_id, fifo: self.fifo.then_some(true), ..StasisPipeEntry::default() };
+        let (uid, gid, mode) = (descriptor.stat.st_uid, descriptor.stat.st_gid, descriptor.stat.st_mode & MODE);
+        if self.fifo || (uid, gid, mode) == (0, 0, 0o600) {
+            return more;
+        }
+        StasisPipeEntry { uid: Some(uid), gid: Some(gid), mode: Some(mode), ..more }
+    }
+
+    fn add(&mut self, more: StasisPipeEntry) {
+        if more.uid.is_some() || !more.stretches.is_empty() {
+            self.more.push(more);
+        }
     }
 }
 
@@ -94,6 +111,9 @@ impl Contents {
         Ok(writer.finish()?)
     }
 }
+
+/// The bits of a mode that chmod(2) sets.
+const MODE: u32 = 0o7777;
 
 /// Another open file description of the same object.
 pub(super) fn reopen(fd: BorrowedFd<'_>, flags: i32) -> sys::Result<OwnedFd> {
@@ -197,7 +217,7 @@ struct Made {
 struct Content {
     bytes: Vec<u8>,
     size: Option<u32>,
-    stretches: Vec<StasisPipeStretch>,
+    more: StasisPipeEntry,
 }
 
 impl Pipes {
@@ -214,7 +234,7 @@ impl Pipes {
             if entry.fifo.unwrap_or(false) == fifo
                 && let Some(content) = pipes.contents.get_mut(&entry.pipe_id)
             {
-                content.stretches = entry.stretches;
+                content.more = entry;
             }
         }
         Ok(pipes)
@@ -269,20 +289,25 @@ impl Pipes {
                 .doing(|| format!("give pipe {pipe_id} its capacity of {size} bytes"))
                 .map_err(|e| e.with_help(MORE_ROOM))?;
         }
-        if content.stretches.is_empty() {
+        own(w, &content.more).doing(|| format!("set the owner of pipe {pipe_id}"))?;
+        let stretches = &content.more.stretches;
+        if stretches.is_empty() {
             return write(w, &content.bytes).doing(doing);
         }
-        let total: u64 = content.stretches.iter().map(|s| u64::from(s.len)).sum();
+        let total: u64 = stretches.iter().map(|s| u64::from(s.len)).sum();
         if total != content.bytes.len() as u64 {
             return Err(Error::state(format!("the packets of pipe {pipe_id} do not add up to its content")));
         }
         let mode = sys::file::flags(w).doing(doing)?;
         let mut rest = content.bytes.as_slice();
-        for stretch in &content.stretches {
+        for (i, stretch) in stretches.iter().enumerate() {
             let (part, tail) = rest.split_at(stretch.len as usize);
             let packet = if stretch.packet() { libc::O_DIRECT } else { 0 };
             sys::file::set_flags(w, mode & !libc::O_DIRECT | packet).doing(doing)?;
-            write(w, part).doing(doing)?;
+            match stretches.get(i + 1) {
+                Some(next) if next.packet() && !stretch.packet() => write_closed(w, part).doing(doing)?,
+                _ => write(w, part).doing(doing)?,
+            }
             rest = tail;
         }
         sys::file::set_flags(w, mode).doing(doing)
@@ -303,6 +328,32 @@ fn open_end(from: BorrowedFd<'_>, flags: u32) -> sys::Result<OwnedFd> {
         sys::file::set_flags(end.as_fd(), flags)?;
     }
     Ok(end)
+}
+
+/// Gives a pipe its owner and its mode.
+fn own(w: BorrowedFd<'_>, more: &StasisPipeEntry) -> sys::Result<()> {
+    use nix::sys::stat::{Mode, fchmod};
+    use nix::unistd::{Gid, Uid, fchown};
+    if let (Some(uid), Some(gid)) = (more.uid, more.gid) {
+        fchown(w, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+    }
+    more.mode.map_or(Ok(()), |mode| fchmod(w, Mode::from_bits_truncate(mode & MODE)))
+}
+
+/// Writes a stretch of a stream to which nothing that follows is added: a packet would become a part of it. The kernel
+/// never adds to a buffer that came by tee(2).
+fn write_closed(w: BorrowedFd<'_>, bytes: &[u8]) -> sys::Result<()> {
+    let (r, other) = nix::unistd::pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)?;
+    let size = fcntl(w, FcntlArg::F_GETPIPE_SZ)?;
+    if fcntl(&other, FcntlArg::F_GETPIPE_SZ)? < size {
+        fcntl(&other, FcntlArg::F_SETPIPE_SZ(size))?;
+    }
+    write(other.as_fd(), bytes)?;
+    match sys::file::tee(r.as_fd(), w, bytes.len()) {
+        Ok(n) if n == bytes.len() => Ok(()),
+        Ok(_) | Err(Errno::EAGAIN) => Err(Errno::ENOSPC),
+        Err(e) => Err(e),
+    }
 }
 
 /// Writes all of `bytes` at once.
@@ -417,14 +468,37 @@ mod tests {
             &[(3, true), (4, true), (5, false), (6, false), (7, true)],
         ];
         for plan in plans {
-            let (r, w) = pipe();
-            for (i, (len, packet)) in plan.iter().enumerate() {
-                set_packets(&w, *packet);
-                assert_eq!(write(&w, &vec![i as u8; *len]), Ok(*len));
+            // The kernel adds a packet to what a stream left in its last page, but not to what came by tee.
+            for closed in [false, true] {
+                let (r, w) = pipe();
+                for (i, (len, packet)) in plan.iter().enumerate() {
+                    set_packets(&w, *packet);
+                    let bytes = vec![i as u8; *len];
+                    match closed && !packet {
+                        true => super::write_closed(w.as_fd(), &bytes).unwrap(),
+                        false => assert_eq!(write(&w, &bytes), Ok(*len)),
+                    }
+                }
+                set_packets(&w, false);
+                let reads = same_reads((r, w), b"end");
+                let packets = plan.iter().filter(|(_, packet)| *packet).count();
+                assert!(!closed || reads.len() > packets, "{plan:?}: {reads:?}");
             }
-            set_packets(&w, false);
-            same_reads((r, w), b"end");
         }
+    }
+
+    #[test]
+    fn a_pipe_keeps_its_owner_and_mode() {
+        let (r, w) = pipe();
+        nix::unistd::fchown(&w, Some(1234.into()), Some(4321.into())).unwrap();
+        nix::sys::stat::fchmod(&w, nix::sys::stat::Mode::from_bits_truncate(0o640)).unwrap();
+        let dumped = dump_ends(vec![r, w]);
+        restore(&dumped, &RestoreOptions::default(), |_, ends| {
+            for end in ends {
+                assert_eq!((end.stat.st_uid, end.stat.st_gid, end.stat.st_mode & 0o777), (1234, 4321, 0o640));
+            }
+        })
+        .unwrap();
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! and owner survive; the file itself must still be there and, unless it is deleted ([`super::ghost`]), have the size,
 //! the mode and the build id that it had. Descriptors given by the caller (`--inherit-fd`) are taken as they are.
 
+use super::context::Late;
 use super::{Descriptor, DumpContext, Kind, RestoreContext, buildid, eventfd::missing, ghost, procfs};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FileEntry, RegFileEntry};
@@ -9,6 +10,7 @@ use crate::options::{External, FileValidation, InheritKey};
 use crate::sys;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{SFlag, fstat, major, minor};
+use nix::unistd::Whence;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -33,8 +35,8 @@ impl Kind for RegFile {
             return false;
         }
         match descriptor.file_type() {
-            SFlag::S_IFREG | SFlag::S_IFDIR | SFlag::S_IFLNK => true,
-            SFlag::S_IFCHR => descriptor.is_path() || is_memory_device(descriptor.stat.st_rdev),
+            SFlag::S_IFREG | SFlag::S_IFDIR | SFlag::S_IFLNK | SFlag::S_IFBLK => true,
+            SFlag::S_IFCHR => descriptor.is_path() || is_memory_device(descriptor),
             _ => descriptor.is_path(),
         }
     }
@@ -45,8 +47,7 @@ impl Kind for RegFile {
         reg.pos = descriptor.info.pos as u64;
         reg.fown = descriptor.owner()?;
         if !external(descriptor, &mut reg, cx) {
-            procfs::check(descriptor)?;
-            ghost::dump(descriptor, &mut reg, cx)?;
+            dump_name(descriptor, &mut reg, cx)?;
         }
         Ok(FileEntry { r#type: FdTypes::Reg as i32, id, reg: Some(reg), ..FileEntry::default() })
     }
@@ -65,8 +66,11 @@ impl Kind for RegFile {
             return Ok(fd);
         }
         let doing = || format!("give file {} back what it had", name(reg));
-        if reg.pos != 0 {
-            nix::unistd::lseek(&fd, reg.pos as i64, nix::unistd::Whence::SeekSet).doing(doing)?;
+        if reg.pos != 0 && !cx.ghosts.is_dead(reg.id) {
+            match procfs::is_on(fd.as_fd()).doing(doing)? {
+                true => cx.later(fd.as_fd(), Late::Position(reg.pos as i64))?,
+                false => nix::unistd::lseek(&fd, reg.pos as i64, Whence::SeekSet).doing(doing).map(drop)?,
+            }
         }
         // Every other flag was given to open.
         if reg.flags & libc::O_ASYNC as u32 != 0 {
@@ -77,9 +81,13 @@ impl Kind for RegFile {
     }
 }
 
-/// null, zero, full, random, urandom, kmsg: devices without a state of their own.
-fn is_memory_device(rdev: u64) -> bool {
-    major(rdev) == 1 && matches!(minor(rdev), 3 | 5 | 7 | 8 | 9 | 11)
+/// null, zero, full, random, urandom: devices without a state of their own; kmsg, the kernel's log, where it is only
+/// written (a reader has a place in it).
+fn is_memory_device(descriptor: &Descriptor) -> bool {
+    const KMSG: u64 = 11;
+    let rdev = descriptor.stat.st_rdev;
+    let write_only = descriptor.flags() & libc::O_ACCMODE as u32 == libc::O_WRONLY as u32;
+    major(rdev) == 1 && (matches!(minor(rdev), 3 | 5 | 7 | 8 | 9) || (minor(rdev) == KMSG && write_only))
 }
 
 /// Whether an entry is the path of a fifo, whose ends [`super::fifo`] opens.
@@ -119,6 +127,15 @@ fn external(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &DumpContext<'_
     true
 }
 
+/// Finds out what leads back to the file: its path, or what is in its place.
+fn dump_name(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &mut DumpContext<'_>) -> Result<()> {
+    match procfs::check(descriptor)? {
+        Some(dead) => ghost::dump_dead(descriptor, dead, reg, cx),
+        None => ghost::dump(descriptor, reg, cx)?,
+    }
+    Ok(())
+}
+
 /// The message of a file that a task has without a descriptor: its executable, a directory, a mapped file.
 pub fn dump_path(descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> Result<FileEntry> {
     if !descriptor.link.starts_with(b"/") {
@@ -126,8 +143,7 @@ pub fn dump_path(descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> 
     }
     let mut reg = describe(descriptor, id)?;
     reg.flags = descriptor.flags() & !(libc::O_DIRECTORY as u32);
-    procfs::check(descriptor)?;
-    ghost::dump(descriptor, &mut reg, cx)?;
+    dump_name(descriptor, &mut reg, cx)?;
     // Programs and libraries are all mapped; of other files nobody expects a build id.
     if descriptor.file_type() == SFlag::S_IFREG && cx.options.file_validation == FileValidation::BuildId {
         let id = buildid::read(descriptor.copy.as_fd());

@@ -80,6 +80,6 @@ pub fn restore<T>(
         }
         restored.push(descriptor(kind.restore(entry, &mut cx)?));
     }
-    cx.settle_owners()?;
+    cx.settle()?;
     Ok(check(&mut cx, &restored))
 }

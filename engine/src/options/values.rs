@@ -1,8 +1,11 @@
 //! The types of single option values and how they are read from text and written back.
 
+mod external;
+
 use std::fmt;
-use std::path::PathBuf;
 use std::str::FromStr;
+
+pub use external::{External, InheritFd, InheritKey};
 
 /// Why an option was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,7 +125,7 @@ impl fmt::Display for FdNumber {
     }
 }
 
-/// Declares an option whose value is one of a few words, the default first marked by the caller.
+/// Declares an option whose value is one of a few words.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $option:literal, $expected:literal, { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -239,25 +242,12 @@ impl FromStr for CpuCap {
     }
 }
 
-mod external;
-pub use external::{External, InheritFd, InheritKey};
-
 /// An unsigned decimal number of digits only: no sign, no blanks, in range.
 fn decimal<T: FromStr>(text: &str) -> Option<T> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     text.parse().ok()
-}
-
-/// A path as text for an error or a key.
-fn path_text(path: &std::path::Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
-/// A path from text.
-fn path_of(text: &str) -> PathBuf {
-    PathBuf::from(text)
 }
 
 #[cfg(test)]

@@ -8,6 +8,17 @@ use zerocopy::IntoBytes;
 /// What an entry holds before it was run: no call returns this.
 pub(super) const NOT_RUN: i64 = i64::MIN;
 
+/// What a call must return for the batch to have succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Must {
+    /// Anything.
+    Anything,
+    /// No error.
+    Succeed,
+    /// Exactly this.
+    Be(i64),
+}
+
 /// One call of a batch, to ask for its result afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Handle(usize);
@@ -19,8 +30,8 @@ pub struct Batch {
     at: RemoteAddr,
     max_entries: usize,
     entries: Vec<Entry>,
-    /// For each entry, whether a failure of the call is an error of the batch.
-    must: Vec<bool>,
+    /// For each entry what its call must return.
+    must: Vec<Must>,
     data: Vec<u8>,
     max_data: usize,
 }
@@ -34,15 +45,20 @@ impl Batch {
 
     /// Adds a call that must succeed.
     pub fn call(&mut self, nr: i64, args: &[u64]) -> Handle {
-        self.push(nr, args, true)
+        self.push(nr, args, Must::Succeed)
+    }
+
+    /// Adds a call that must return `result`: a transfer that must be complete.
+    pub fn call_for(&mut self, nr: i64, args: &[u64], result: i64) -> Handle {
+        self.push(nr, args, Must::Be(result))
     }
 
     /// Adds a call that may fail: its result is looked at by the caller.
     pub fn try_call(&mut self, nr: i64, args: &[u64]) -> Handle {
-        self.push(nr, args, false)
+        self.push(nr, args, Must::Anything)
     }
 
-    fn push(&mut self, nr: i64, args: &[u64], must: bool) -> Handle {
+    fn push(&mut self, nr: i64, args: &[u64], must: Must) -> Handle {
         let mut all = [0; 6];
         all[..args.len()].copy_from_slice(args);
         self.entries.push(Entry { nr, args: all, ret: NOT_RUN });
@@ -127,12 +143,18 @@ impl Batch {
             if entry.ret == NOT_RUN {
                 return Err(Error::state(format!("task {pid} did not come to the end of its batch")));
             }
-            if *must && is_error(entry.ret) {
+            if *must != Must::Anything && is_error(entry.ret) {
                 return Err(Error::Call {
                     task: pid,
                     call: describe(entry),
                     errno: Errno::from_raw(-entry.ret as i32),
                 });
+            }
+            if let Must::Be(wanted) = *must
+                && wanted != entry.ret
+            {
+                let call = describe(entry);
+                return Err(Error::state(format!("task {pid}: {call} returned {} instead of {wanted}", entry.ret)));
             }
         }
         Ok(())

@@ -10,8 +10,8 @@ use super::{Batch, Seized, batch::NOT_RUN};
 use crate::error::{Doing, Error, Result};
 use crate::sys::ptrace;
 use crate::sys::{self, Errno, Pid, RemoteAddr};
-use stasis_arch::native::stub::{self, Park};
 use stasis_arch::native::Regs;
+use stasis_arch::native::stub::{self, Park};
 use std::fs::File;
 use std::time::{Duration, Instant};
 
@@ -145,7 +145,8 @@ impl<'t> Injector<'t> {
             Err(e) => Err(e),
         };
         self.first_call(libc::SYS_mmap, map(at, len, libc::PROT_READ | libc::PROT_WRITE), mapped)?;
-        sys::mem::write(pid, at, &STALE_MAGIC.to_ne_bytes()).doing(|| format!("mark the scratch area of task {pid}"))?;
+        sys::mem::write(pid, at, &STALE_MAGIC.to_ne_bytes())
+            .doing(|| format!("mark the scratch area of task {pid}"))?;
         let Some((at, len)) = self.homes else { return Ok(()) };
         let mut batch = self.batch(0, 4);
         batch.call(libc::SYS_mmap, &map(at, len, libc::PROT_READ | libc::PROT_EXEC));

@@ -4,6 +4,7 @@
 pub mod clone;
 pub mod file;
 pub mod kcmp;
+pub mod map;
 pub mod mem;
 pub mod pagemap;
 pub mod pidfd;

@@ -4,7 +4,7 @@
 mod child;
 
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
 use nix::errno::Errno;
@@ -111,7 +111,14 @@ pub fn kcmp_files(a: (Pid, BorrowedFd<'_>), b: (Pid, BorrowedFd<'_>)) -> Result<
     const KCMP_FILE: i32 = 0;
     // SAFETY: kcmp takes numbers only.
     Errno::result(unsafe {
-        libc::syscall(libc::SYS_kcmp, a.0.as_raw(), b.0.as_raw(), KCMP_FILE, a.1.as_raw_fd(), b.1.as_raw_fd())
+        libc::syscall(
+            libc::SYS_kcmp,
+            a.0.as_raw(),
+            b.0.as_raw(),
+            KCMP_FILE,
+            a.1.as_raw_fd() as usize,
+            b.1.as_raw_fd() as usize,
+        )
     })
 }
 
@@ -119,7 +126,7 @@ pub fn kcmp_files(a: (Pid, BorrowedFd<'_>), b: (Pid, BorrowedFd<'_>)) -> Result<
 pub fn kcmp_epoll(pid: Pid, file: BorrowedFd<'_>, epoll: BorrowedFd<'_>) -> Result<i64, Errno> {
     const KCMP_EPOLL_TFD: i32 = 7;
     let slot = [epoll.as_raw_fd() as u32, file.as_raw_fd() as u32, 0];
-    let (pid, file) = (pid.as_raw(), file.as_raw_fd());
+    let (pid, file) = (pid.as_raw(), file.as_raw_fd() as usize);
     // SAFETY: the slot is a `struct kcmp_epoll_slot`, which the kernel only reads.
     Errno::result(unsafe { libc::syscall(libc::SYS_kcmp, pid, pid, KCMP_EPOLL_TFD, file, slot.as_ptr()) })
 }
@@ -169,7 +176,7 @@ pub fn close_no_range() -> Result<(), Errno> {
 pub fn mseal_nothing(area: &Area) -> Result<(), Errno> {
     const SYS_MSEAL: libc::c_long = 462;
     // SAFETY: a length of zero seals nothing.
-    Errno::result(unsafe { libc::syscall(SYS_MSEAL, area.address(), 0, 0) }).map(drop)
+    Errno::result(unsafe { libc::syscall(SYS_MSEAL, area.address(), 0usize, 0usize) }).map(drop)
 }
 
 /// Reads whether timers are made with chosen ids (PR_TIMER_CREATE_RESTORE_IDS, 6.15).
@@ -177,21 +184,21 @@ pub fn timer_restore_ids() -> Result<i32, Errno> {
     const PR_TIMER_CREATE_RESTORE_IDS: i32 = 77;
     const GET: libc::c_ulong = 2;
     // SAFETY: the call takes numbers only.
-    Errno::result(unsafe { libc::prctl(PR_TIMER_CREATE_RESTORE_IDS, GET, 0, 0, 0) })
+    Errno::result(unsafe { libc::prctl(PR_TIMER_CREATE_RESTORE_IDS, GET, 0usize, 0usize, 0usize) })
 }
 
 /// The size of PR_SET_MM_MAP's argument in this kernel (CONFIG_CHECKPOINT_RESTORE).
 pub fn set_mm_map_size() -> Result<u32, Errno> {
     let mut size = 0u32;
     // SAFETY: the kernel writes one u32.
-    Errno::result(unsafe { libc::prctl(libc::PR_SET_MM, libc::PR_SET_MM_MAP_SIZE, &mut size, 0, 0) })?;
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_MM, libc::PR_SET_MM_MAP_SIZE, &mut size, 0usize, 0usize) })?;
     Ok(size)
 }
 
 /// Asks for one of x86's vDSOs at a free address. EEXIST says that the kernel would, if there were not one already.
 pub fn map_vdso(call: i64, code: i32) -> Result<(), Errno> {
     // SAFETY: with address zero the kernel chooses a place that nothing uses, or refuses.
-    Errno::result(unsafe { libc::syscall(call as libc::c_long, code, 0) }).map(drop)
+    Errno::result(unsafe { libc::syscall(call as libc::c_long, code, 0usize) }).map(drop)
 }
 
 /// The features of the shadow stack of this thread, zero for none (x86, 6.6).
@@ -219,8 +226,9 @@ pub fn move_aio_ring(ring_size: impl Fn(usize) -> Option<usize>) -> Result<(), E
         return Err(Errno::last());
     }
     // SAFETY: no event is asked for, so nothing is written.
-    let events =
-        unsafe { libc::syscall(libc::SYS_io_getevents, moved, 0, 0, ptr::null_mut::<u8>(), ptr::null::<u8>()) };
+    let events = unsafe {
+        libc::syscall(libc::SYS_io_getevents, moved, 0usize, 0usize, ptr::null_mut::<u8>(), ptr::null::<u8>())
+    };
     Errno::result(events).map(drop)
 }
 
@@ -291,7 +299,7 @@ pub fn install_filter() -> Result<(), Errno> {
     Errno::result(done).map(drop)
 }
 
-/// Whether memory of `len` bytes at `address` is free of surprises to read: the descriptor that a call returned.
+/// The descriptor that a call has returned, if it did.
 fn owned(number: libc::c_long) -> Result<OwnedFd, Errno> {
     let number = Errno::result(number)?;
     let number = i32::try_from(number).map_err(|_| Errno::EBADF)?;
@@ -299,12 +307,7 @@ fn owned(number: libc::c_long) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// The descriptor of a pid's page map, to be used with [`Area::scan`].
+/// Our own page map, to be used with [`Area::scan`].
 pub fn own_pagemap() -> std::io::Result<File> {
     File::open("/proc/self/pagemap")
-}
-
-/// Borrows a file's descriptor: saves callers an import.
-pub fn fd(file: &File) -> BorrowedFd<'_> {
-    file.as_fd()
 }

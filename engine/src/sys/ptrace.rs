@@ -132,8 +132,8 @@ pub fn queued_signals(pid: Pid, shared: bool) -> Result<Vec<RawSiginfo>> {
         let mut chunk = [[0u8; 128]; AT_ONCE];
         let flags = if shared { PTRACE_PEEKSIGINFO_SHARED } else { 0 };
         let args = Args { off: all.len() as u64, flags, nr: AT_ONCE as i32 };
-        let got =
-            ptrace(libc::PTRACE_PEEKSIGINFO as u32, pid, &raw const args as usize, chunk.as_mut_ptr() as usize)? as usize;
+        let got = ptrace(libc::PTRACE_PEEKSIGINFO as u32, pid, &raw const args as usize, chunk.as_mut_ptr() as usize)?
+            as usize;
         all.extend_from_slice(&chunk[..got.min(AT_ONCE)]);
         if got < AT_ONCE {
             return Ok(all);

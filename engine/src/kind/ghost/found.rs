@@ -4,6 +4,7 @@ use super::super::{Descriptor, DumpContext, regfile};
 use super::{DELETED, links::Link, save::Ghost};
 use crate::error::{Error, Result};
 use crate::image::proto::{RegFileEntry, RemapFilePathEntry, RemapType};
+use crate::sys::Pid;
 use nix::sys::stat::{FileStat, SFlag, lstat};
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStringExt;
@@ -57,6 +58,13 @@ pub fn dump(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &mut DumpContex
     };
     cx.ghosts.remaps.push(RemapFilePathEntry { orig_id: reg.id, remap_id: id, remap_type: Some(r#type as i32) });
     Ok(())
+}
+
+/// Takes note of a file of /proc about a task that has exited.
+pub fn dump_dead(descriptor: &Descriptor, pid: Pid, reg: &mut RegFileEntry, cx: &mut DumpContext<'_>) {
+    reg.name = descriptor.link.strip_suffix(DELETED).unwrap_or(&descriptor.link).to_vec();
+    let (orig_id, remap_id) = (reg.id, pid.as_raw() as u32);
+    cx.ghosts.remaps.push(RemapFilePathEntry { orig_id, remap_id, remap_type: Some(RemapType::Procfs as i32) });
 }
 
 /// Takes note of an inode that is met for the first time.

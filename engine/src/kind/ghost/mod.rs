@@ -12,12 +12,12 @@ mod save;
 #[cfg(test)]
 mod tests;
 
-pub use found::{Ghosts, dump};
+pub use found::{Ghosts, dump, dump_dead};
 pub use links::LinkRemaps;
 pub use restore::{Restorer, open};
 
 /// What the kernel puts behind the path of a deleted file.
-const DELETED: &[u8] = b" (deleted)";
+pub(super) const DELETED: &[u8] = b" (deleted)";
 /// What the names made by `--link-remap` begin with, as CRIU's do.
 const LINK_REMAP: &str = "link_remap.";
 

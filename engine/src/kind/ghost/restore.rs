@@ -2,14 +2,15 @@
 //! and names exist only for a moment.
 
 use super::super::regfile::{self, TMPFILE, how};
-use super::super::{RestoreContext, pipe_data::reopen};
+use super::super::{RestoreContext, pipe_data::reopen, procfs};
 use super::make::{Ghost, open_nameless, parent};
 use super::name::{Name, Places};
 use super::{LINK_REMAP, split};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{RegFileEntry, RemapFilePathEntry, RemapType, StasisGhostEntry};
 use crate::image::{ImageDir, kinds};
-use crate::sys::Errno;
+use crate::sys::clone::Standin;
+use crate::sys::{Errno, Pid};
 use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
 use nix::sys::stat::{SFlag, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -82,6 +83,11 @@ impl Restorer {
         Ok(())
     }
 
+    /// Whether a file is one of /proc about a task that has exited.
+    pub(in super::super) fn is_dead(&self, id: u32) -> bool {
+        matches!(self.remaps.get(&id), Some((RemapType::Procfs, _)))
+    }
+
     /// Closes what nobody asked for.
     pub(in super::super) fn close(&mut self) {
         self.opened = self.opened.take().map(|_| HashMap::new());
@@ -107,7 +113,8 @@ struct Made {
 
 /// Makes all deleted files, opens them for every entry that shows them, and takes their names away.
 fn make_all(cx: &RestoreContext<'_>) -> Result<(HashMap<u32, OwnedFd>, Vec<UsedLink>)> {
-    let (mut linked, mut ghosts): (BTreeMap<u32, Group>, BTreeMap<u32, Group>) = Default::default();
+    let mut groups: [BTreeMap<u32, Group>; 3] = Default::default();
+    let [linked, ghosts, dead] = &mut groups;
     let mut ids: Vec<_> = cx.ghosts.remaps.iter().collect();
     ids.sort_unstable_by_key(|(id, _)| **id);
     for (id, (r#type, remap)) in ids {
@@ -117,19 +124,17 @@ fn make_all(cx: &RestoreContext<'_>) -> Result<(HashMap<u32, OwnedFd>, Vec<UsedL
         match r#type {
             RemapType::Linked => linked.entry(*remap).or_default().push(reg),
             RemapType::Ghost => ghosts.entry(*remap).or_default().push(reg),
-            RemapType::Procfs => {
-                let what =
-                    format!("{} is a file of a task that had exited; these are not supported yet", regfile::name(reg));
-                return Err(Error::state(what));
-            }
+            RemapType::Procfs => dead.entry(*remap).or_default().push(reg),
         }
     }
-    make_groups(ghosts, linked, cx)
+    let [linked, ghosts, dead] = groups;
+    make_groups(ghosts, linked, dead, cx)
 }
 
 fn make_groups(
     ghosts: BTreeMap<u32, Group<'_>>,
     linked: BTreeMap<u32, Group<'_>>,
+    dead: BTreeMap<u32, Group<'_>>,
     cx: &RestoreContext<'_>,
 ) -> Result<(HashMap<u32, OwnedFd>, Vec<UsedLink>)> {
     let read = |id| Ghost::read(id, cx.images, cx.ghosts.more.get(&id).cloned().unwrap_or_default());
@@ -155,6 +160,9 @@ fn make_groups(
     }
     for (target, group) in linked {
         made.linked(target, &group, &mut places, cx)?;
+    }
+    for (pid, group) in dead {
+        made.dead(pid, &group, cx)?;
     }
     places.clear()?;
     for (ghost, object) in &objects {
@@ -274,6 +282,33 @@ impl Made {
             self.links.push(UsedLink { dir, name: last.to_vec(), inode: (stat.st_dev, stat.st_ino) });
         }
         Ok(())
+    }
+}
+
+impl Made {
+    /// Opens files of /proc about a task that has exited, while another process has its pid.
+    fn dead(&mut self, pid: u32, group: &[&RegFileEntry], cx: &RestoreContext<'_>) -> Result<()> {
+        let pid = Pid::from_raw(pid as i32);
+        let doing = || format!("start a process in the place of {pid}, which had exited");
+        let standin = match Standin::new(Some(pid)) {
+            Err(Errno::EEXIST) => {
+                tracing::warn!("pid {pid} is taken: open files of /proc about the dead task of that pid get another");
+                Standin::new(None)
+            }
+            other => other,
+        };
+        let standin = standin.doing(doing)?;
+        for reg in group {
+            let path = procfs::about(&reg.name, pid, standin.pid());
+            let file = regfile::open_below(cx.root, &path, how(reg), ResolveFlag::RESOLVE_IN_ROOT)
+                .doing(|| format!("open {}", regfile::name(reg)))?;
+            if reg.pos != 0 && reg.flags & libc::O_PATH as u32 == 0 {
+                let position = nix::unistd::lseek(&file, reg.pos as i64, nix::unistd::Whence::SeekSet);
+                position.doing(|| format!("set the position of {}", regfile::name(reg)))?;
+            }
+            self.opened.insert(reg.id, file);
+        }
+        standin.end().doing(doing)
     }
 }
 

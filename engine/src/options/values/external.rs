@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{FdNumber, OptionError, decimal, path_of, path_text};
+use super::{FdNumber, OptionError, decimal};
 
 /// An object that the images only name, because the caller supplies it again at restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,7 +215,7 @@ fn parse_inherit(text: &str) -> Option<InheritFd> {
     } else if key.is_empty() {
         return None;
     } else {
-        InheritKey::Path(path_of(key.strip_prefix('/').unwrap_or(key)))
+        InheritKey::Path(PathBuf::from(key.strip_prefix('/').unwrap_or(key)))
     };
     Some(InheritFd { fd: fd.parse().ok()?, key })
 }
@@ -229,7 +229,7 @@ impl fmt::Display for InheritFd {
             InheritKey::Tty { rdev, dev } => write!(f, "tty[{rdev:x}:{dev:x}]"),
             InheritKey::File { mnt_id, inode } => write!(f, "file[{mnt_id:x}:{inode:x}]"),
             InheritKey::Memfd { name } => write!(f, "/memfd:{name}"),
-            InheritKey::Path(path) => f.write_str(&path_text(path)),
+            InheritKey::Path(path) => path.display().fmt(f),
         }
     }
 }
@@ -277,6 +277,18 @@ mod tests {
         }
         for text in ["net[1]:", "net[a]:b", "veth[]:a", "uts[1]:a", "file[100000000:1]"] {
             assert!(text.parse::<External>().is_err(), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics_and_what_is_read_is_written(text in r"(file|mnt|dev|net|tty|fd)?\[[0-9a-f/:\]]{0,8}\]?:?.{0,6}") {
+            if let Ok(external) = text.parse::<External>() {
+                assert_eq!(external.to_string().parse(), Ok(external));
+            }
+            if let Ok(inherit) = text.parse::<InheritFd>() {
+                assert_eq!(inherit.to_string().parse(), Ok(inherit));
+            }
         }
     }
 

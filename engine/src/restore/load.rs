@@ -1,0 +1,264 @@
+//! Reading the images: everything but the pages, checked for what a restore relies on.
+
+use crate::error::{Error, Result};
+use crate::image::proto::{
+    CoreEntry, FdinfoEntry, FileEntry, FsEntry, MemfdInodeEntry, MmEntry, PstreeEntry, SeccompFilter,
+    StasisRestartEntry, StasisTaskEntry, TaskCoreEntry, TaskKobjIdsEntry,
+};
+use crate::image::{ImageDir, PageMap, Verify, kinds};
+use crate::sys::{self, Pid};
+use crate::vma::status;
+use std::collections::{HashMap, HashSet};
+
+/// The images of a tree.
+pub struct Images {
+    /// The directory.
+    pub dir: ImageDir,
+    /// The processes, parents before their children; the root first.
+    pub tasks: Vec<TaskImage>,
+    /// Files by id.
+    pub files: HashMap<u32, FileEntry>,
+    /// Descriptor tables by id.
+    pub tables: HashMap<u32, Vec<FdinfoEntry>>,
+    /// Memory files by inode id: how CRIU writes shared anonymous memory.
+    pub memfds: HashMap<u32, MemfdInodeEntry>,
+    /// Page maps of shared memory by id.
+    pub segments: HashMap<u64, PageMap>,
+    /// Seccomp filters by number.
+    pub filters: Vec<SeccompFilter>,
+}
+
+/// The images of a process.
+pub struct TaskImage {
+    /// Its place in the tree.
+    pub entry: PstreeEntry,
+    /// What belongs to the process as a whole.
+    pub core: TaskCoreEntry,
+    /// Its threads, the leader first; empty for a zombie.
+    pub threads: Vec<ThreadImage>,
+    /// Its address space, descriptors, directories; none for a zombie.
+    pub live: Option<LiveImage>,
+}
+
+/// What only a live process has.
+pub struct LiveImage {
+    /// The numbers of what it shares.
+    pub ids: TaskKobjIdsEntry,
+    /// Its address space.
+    pub mm: MmEntry,
+    /// Its saved pages.
+    pub pages: PageMap,
+    /// Its directories.
+    pub fs: FsEntry,
+}
+
+/// The images of a thread.
+pub struct ThreadImage {
+    /// Its id.
+    pub tid: Pid,
+    /// Its core.
+    pub core: CoreEntry,
+    /// The call it was in, as the kernel left it.
+    pub restart: Option<StasisRestartEntry>,
+    /// What CRIU's messages have no field for.
+    pub extra: StasisTaskEntry,
+}
+
+impl TaskImage {
+    /// Its pid.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.entry.pid as i32)
+    }
+
+    /// Whether it has exited and not been waited for.
+    pub fn is_zombie(&self) -> bool {
+        self.live.is_none()
+    }
+
+    /// Whether its leader has exited while other threads live on.
+    pub fn has_dead_leader(&self) -> bool {
+        self.threads.first().is_some_and(|t| t.tid != self.pid())
+    }
+}
+
+/// Reads and checks the images in a directory.
+pub fn load(path: &std::path::Path) -> Result<Images> {
+    let dir = ImageDir::open(path)?;
+    if !dir.verify(Verify::Small)? {
+        tracing::info!("the images have no manifest: made by CRIU, taken as they are");
+    }
+    dir.inventory()?;
+    check_machine(&dir)?;
+    let restarts = optional_all(&dir, kinds::STASIS_RESTART.single())?;
+    let mut restarts: HashMap<u32, StasisRestartEntry> = restarts.into_iter().map(|r| (r.tid, r)).collect();
+    let extras: Vec<StasisTaskEntry> = optional_all(&dir, kinds::STASIS_TASK.single())?;
+    let mut extras: HashMap<u32, StasisTaskEntry> = extras.into_iter().map(|e| (e.tid, e)).collect();
+    let mut tasks = Vec::new();
+    for entry in in_order(dir.read_all(kinds::PSTREE.single())?)? {
+        tasks.push(load_task(&dir, entry, &mut restarts, &mut extras)?);
+    }
+    let mut tables = HashMap::new();
+    for live in tasks.iter().filter_map(|t| t.live.as_ref()) {
+        let id = live.ids.files_id;
+        if let std::collections::hash_map::Entry::Vacant(place) = tables.entry(id) {
+            place.insert(dir.read_all(kinds::FDINFO.of(id))?);
+        }
+    }
+    let files: Vec<FileEntry> = optional_all(&dir, kinds::FILES.single())?;
+    let memfds: Vec<MemfdInodeEntry> = optional_all(&dir, kinds::MEMFD_INODE.single())?;
+    let seccomp = dir.read_optional(kinds::SECCOMP.single())?.unwrap_or_default();
+    let mut images = Images {
+        tasks,
+        files: files.into_iter().map(|f| (f.id, f)).collect(),
+        tables,
+        memfds: memfds.into_iter().map(|m| (m.inode_id as u32, m)).collect(),
+        segments: HashMap::new(),
+        filters: seccomp.seccomp_filters,
+        dir,
+    };
+    images.load_segments()?;
+    Ok(images)
+}
+
+/// Reads all entries of a file that need not be there.
+fn optional_all<M: prost::Message + prost::Name + Default>(
+    dir: &ImageDir,
+    name: crate::image::Name<M>,
+) -> Result<Vec<M>> {
+    match dir.open_file(&name.to_string())? {
+        Some(_) => Ok(dir.read_all(name)?),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Images of another CPU or page size cannot be restored here.
+fn check_machine(dir: &ImageDir) -> Result<()> {
+    let Some(manifest) = dir.manifest() else { return Ok(()) };
+    let head = manifest.head();
+    if head.arch != stasis_arch::native::NAME {
+        let what = format!("the images were made on {} and this machine is {}", head.arch, stasis_arch::native::NAME);
+        return Err(Error::state(what).with_help("restore on a machine of the same architecture"));
+    }
+    if u64::from(head.page_size) != sys::page_size() {
+        let what =
+            format!("the images have pages of {} bytes and this kernel has {}", head.page_size, sys::page_size());
+        return Err(Error::state(what));
+    }
+    Ok(())
+}
+
+/// The processes, each after its parent, whatever the order in the image.
+fn in_order(entries: Vec<PstreeEntry>) -> Result<Vec<PstreeEntry>> {
+    let mut left = entries;
+    let mut ordered: Vec<PstreeEntry> = Vec::with_capacity(left.len());
+    let mut known: HashSet<u32> = HashSet::from([0]);
+    if left.iter().filter(|e| e.ppid == 0).count() != 1 {
+        return Err(Error::state("the images do not hold exactly one root process"));
+    }
+    while !left.is_empty() {
+        let before = left.len();
+        let mut later = Vec::new();
+        for entry in left {
+            if entry.pid == 0 || entry.pid > i32::MAX as u32 || entry.threads.is_empty() {
+                return Err(Error::state(format!("the images hold an impossible process {}", entry.pid)));
+            }
+            if known.contains(&entry.ppid) {
+                if !known.insert(entry.pid) {
+                    return Err(Error::state(format!("the images hold process {} twice", entry.pid)));
+                }
+                ordered.push(entry);
+            } else {
+                later.push(entry);
+            }
+        }
+        if later.len() == before {
+            return Err(Error::state("the images hold a process whose parent is missing"));
+        }
+        left = later;
+    }
+    ordered.sort_by_key(|e| e.ppid != 0);
+    Ok(ordered)
+}
+
+fn load_task(
+    dir: &ImageDir,
+    entry: PstreeEntry,
+    restarts: &mut HashMap<u32, StasisRestartEntry>,
+    extras: &mut HashMap<u32, StasisTaskEntry>,
+) -> Result<TaskImage> {
+    const ZOMBIE: u32 = 6;
+    const DEAD: u32 = 2;
+    let pid = entry.pid;
+    let mut threads = Vec::new();
+    let mut task_core = None;
+    for &tid in &entry.threads {
+        let core: Option<CoreEntry> = dir.read_optional(kinds::CORE.of(tid))?;
+        let Some(mut core) = core else {
+            if tid == pid && entry.threads.len() > 1 {
+                continue; // a leader that has exited
+            }
+            return Err(Error::state(format!("the images lack core-{tid}.img")));
+        };
+        task_core = task_core.or(core.tc.take());
+        threads.push(ThreadImage {
+            tid: Pid::from_raw(tid as i32),
+            core,
+            restart: restarts.remove(&tid),
+            extra: extras.remove(&tid).unwrap_or_default(),
+        });
+    }
+    let core: TaskCoreEntry =
+        task_core.ok_or_else(|| Error::state(format!("core-{pid}.img does not describe a process")))?;
+    if matches!(core.task_state, ZOMBIE | DEAD) {
+        return Ok(TaskImage { entry, core, threads: Vec::new(), live: None });
+    }
+    // With a dead leader its core may stand first in the images and hold no registers.
+    threads.retain(|t| t.core.thread_info.is_some());
+    if threads.is_empty() {
+        return Err(Error::state(format!("process {pid} of the images has no thread with registers")));
+    }
+    let mm: MmEntry = dir.read_one(kinds::MM.of(pid))?;
+    let pages = PageMap::read(dir, kinds::PAGEMAP.of(pid), sys::page_size())?
+        .ok_or_else(|| Error::state(format!("the images lack pagemap-{pid}.img")))?;
+    let live = LiveImage { ids: dir.read_one(kinds::IDS.of(pid))?, mm, pages, fs: dir.read_one(kinds::FS.of(pid))? };
+    check_areas(pid, &live)?;
+    Ok(TaskImage { entry, core, threads, live: Some(live) })
+}
+
+/// Areas must be whole pages, ascending and apart; saved pages must lie in them.
+fn check_areas(pid: u32, live: &LiveImage) -> Result<()> {
+    let page = sys::page_size();
+    let mut before = 0;
+    for vma in &live.mm.vmas {
+        let aligned = vma.start % page == 0 && vma.end % page == 0;
+        if !aligned || vma.start >= vma.end || vma.start < before {
+            let what = format!("mm-{pid}.img holds an impossible area {:x}-{:x}", vma.start, vma.end);
+            return Err(Error::state(what));
+        }
+        before = vma.end;
+        let fixed = vma.status & status::VSYSCALL != 0;
+        if !fixed && vma.end > stasis_arch::native::TASK_SIZE + page {
+            return Err(Error::state(format!("mm-{pid}.img holds an area beyond the address space: {:x}", vma.start)));
+        }
+    }
+    Ok(())
+}
+
+impl Images {
+    /// Reads the page maps of all shared memory that areas name.
+    fn load_segments(&mut self) -> Result<()> {
+        let mut ids = HashSet::new();
+        for live in self.tasks.iter().filter_map(|t| t.live.as_ref()) {
+            let shared = live.mm.vmas.iter().filter(|v| v.status & status::ANON_SHARED != 0);
+            ids.extend(shared.map(|v| v.shmid));
+        }
+        ids.extend(self.memfds.values().map(|m| u64::from(m.shmid)));
+        for id in ids {
+            // CRIU writes no map for a segment without data.
+            if let Some(map) = PageMap::read(&self.dir, kinds::PAGEMAP_SHMEM.of(id), sys::page_size())? {
+                self.segments.insert(id, map);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! The restore: tree → memory → files → threads → identity → release. [`run`] is the list of its stages; each ends
+//! before the next begins, and what it made is gone if a later one fails.
+
+mod attach;
+mod creds;
+mod crew;
+mod files;
+mod identity;
+mod load;
+mod memory;
+mod release;
+mod seccomp;
+mod seed;
+mod segments;
+mod threads;
+mod tree;
+mod vdso;
+
+use crate::error::Result;
+use crate::options::RestoreOptions;
+use crate::sys::Pid;
+use load::Images;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// What a restore did.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The root of the tree.
+    pub pid: Pid,
+    /// Creating the processes.
+    pub forking: Duration,
+    /// All of it.
+    pub total: Duration,
+    /// Processes restored.
+    pub processes: usize,
+}
+
+/// Restores the tree whose images are in the images directory.
+///
+/// # Errors
+/// Images that are incomplete or not as they must be, a pid that is taken, a file that is missing or not what it was,
+/// something the kernel refused: in every case no process and no file is left behind.
+pub fn run(options: &RestoreOptions) -> Result<Report> {
+    let started = Instant::now();
+    let images = load::load(&options.common.images_dir)?;
+    let root = memory::root(options)?;
+    let mut tree = tree::grow(&images, options)?;
+    let forking = started.elapsed();
+    let mut cx = files::open_all(&images, options, root.as_fd())?;
+    let segments = segments::Segments::make(&images)?;
+    let tables = memory::build(&images, &tree, &cx, &segments)?;
+    identity::place(&images, &tree, &tables)?;
+    hand_out(&images, &tree, &mut cx)?;
+    attach::run(&images, &tree)?;
+    threads::spawn(&images, &mut tree)?;
+    release::bury(&images, &mut tree)?;
+    threads::dress(&images, &tree)?;
+    identity::assume(&images, &tree)?;
+    identity::limit(&images, &tree)?;
+    threads::restrict(&images, &tree)?;
+    identity::dumpable(&images, &tree)?;
+    seccomp::install(&images, &tree)?;
+    cx.settle()?;
+    release::prepare(&images, &tree)?;
+    cx.ghosts.commit()?;
+    let processes = images.tasks.len();
+    release::let_go(&images, tree, options.leave_stopped)?;
+    let pid = images.tasks[0].pid();
+    Ok(Report { pid, forking, total: started.elapsed(), processes })
+}
+
+/// Waits for the root of a restored tree to end: its exit code, or 128 and the signal that killed it.
+///
+/// # Errors
+/// The root is not our child.
+pub fn wait(root: Pid) -> Result<u8> {
+    use crate::error::Doing;
+    use nix::sys::wait::{WaitStatus, waitpid};
+    loop {
+        match waitpid(root, None) {
+            Ok(WaitStatus::Exited(_, code)) => return Ok(code as u8),
+            Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(128u8.wrapping_add(signal as u8)),
+            Ok(_) | Err(crate::sys::Errno::EINTR) => {}
+            Err(e) => return Err(e).doing(|| format!("wait for process {root}")),
+        }
+    }
+}
+
+/// Gives every descriptor table what the images have for it.
+fn hand_out(images: &Images, tree: &tree::Tree, cx: &mut crate::kind::RestoreContext<'_>) -> Result<()> {
+    let mut work = Vec::new();
+    for (i, live) in memory::owners(images) {
+        let given = images.tables[&live.ids.files_id].iter().map(|fd| files::Given {
+            number: fd.fd as i32,
+            file: cx.open[&fd.id].clone(),
+            cloexec: fd.flags & libc::FD_CLOEXEC as u32 != 0,
+        });
+        work.push((&tree.leaders[i], given.collect()));
+    }
+    files::hand_out(&tree.layout, work)?;
+    cx.close();
+    Ok(())
+}

@@ -1,0 +1,279 @@
+//! The release stage: zombies are zombies, interrupted calls are primed, the seed is gone, and every thread has its own
+//! registers; then all are let go.
+
+use super::crew::{Member, Program};
+use super::identity::{action_of, raw_action};
+use super::load::{Images, TaskImage, ThreadImage};
+use super::threads::{others, set_name};
+use super::tree::{Tree, end};
+use crate::core_x86;
+use crate::error::{Doing, Error, Result};
+use crate::sys::ptrace::{self, Event};
+use crate::sys::{self, RemoteAddr};
+use crate::vma::status;
+use stasis_arch::native::xstate::Layout;
+use stasis_arch::native::{self, Regs};
+use stasis_arch::restart;
+
+/// Lets every zombie exit as it once did. Their parents get no new signal: what it queues is dropped.
+pub fn bury(images: &Images, tree: &mut Tree) -> Result<()> {
+    let zombies: Vec<usize> = (0..images.tasks.len()).filter(|&i| images.tasks[i].is_zombie()).collect();
+    let parents: std::collections::HashSet<u32> = zombies.iter().map(|&i| images.tasks[i].entry.ppid).collect();
+    let parents: Vec<usize> =
+        (0..images.tasks.len()).filter(|&i| parents.contains(&images.tasks[i].entry.pid)).collect();
+    // A parent that ignores SIGCHLD gets no zombies.
+    set_sigchld(tree, &parents, libc::SIG_DFL as u64)?;
+    for &i in &zombies {
+        die(&tree.leaders[i], tree, &images.tasks[i])?;
+    }
+    set_sigchld(tree, &parents, libc::SIG_IGN as u64)
+}
+
+fn set_sigchld(tree: &Tree, members: &[usize], handler: u64) -> Result<()> {
+    let action = [handler, 0, 0, 0].map(u64::to_ne_bytes).concat();
+    for &i in members {
+        let mut program = Program::new(&tree.layout);
+        program.call_with(libc::SYS_rt_sigaction, &[libc::SIGCHLD as u64, 0, 0, 8], 1, &action);
+        super::crew::run_all(tree.layout.stub(), &mut [(&tree.leaders[i], program)])?;
+    }
+    Ok(())
+}
+
+/// Ends a process with the wait status of its image.
+fn die(member: &Member, tree: &Tree, task: &TaskImage) -> Result<()> {
+    let status = task.core.exit_code;
+    let signal = (status & 0x7f) as i32;
+    let mut program = Program::new(&tree.layout);
+    set_name(&mut program, &task.core.comm);
+    // A signal that dumps core must not do so again.
+    program.call(libc::SYS_prctl, &[libc::PR_SET_DUMPABLE as u64, 0]);
+    super::crew::run_all(tree.layout.stub(), &mut [(member, program)])?;
+    if signal == 0 {
+        let (at, len) = tree.layout.batch();
+        let mut batch = crate::remote::Batch::new(at, len, 4);
+        batch.call(libc::SYS_exit_group, &[u64::from(status >> 8 & 0xff)]);
+        return end(member, tree.layout.stub(), &batch);
+    }
+    // It stands at a breakpoint: the signal takes the place of SIGTRAP.
+    ptrace::cont(member.tid, signal).doing(|| format!("end process {}", member.tid))?;
+    loop {
+        match ptrace::wait(member.tid, true).doing(|| format!("wait for the end of process {}", member.tid))? {
+            Some((_, Event::Stopped { signal: again, .. })) => {
+                ptrace::cont(member.tid, again).doing(|| format!("end process {}", member.tid))?;
+            }
+            Some(_) | None => return Ok(()),
+        }
+    }
+}
+
+/// Gives every thread its registers; the seed is unmapped. After this the tasks only wait to be let go.
+pub fn prepare(images: &Images, tree: &Tree) -> Result<()> {
+    let layout = Layout::native();
+    for (i, task) in images.tasks.iter().enumerate() {
+        if task.is_zombie() {
+            continue;
+        }
+        let leader = task.threads.first().filter(|t| t.tid == task.pid());
+        let mut threads: Vec<(&Member, &ThreadImage)> = tree.threads[i].iter().zip(others(task)).collect();
+        threads.extend(leader.map(|image| (&tree.leaders[i], image)));
+        if leader.is_none() {
+            let (at, len) = tree.layout.batch();
+            let mut batch = crate::remote::Batch::new(at, len, 4);
+            let mut name = task.core.comm.clone();
+            name.push(0);
+            let name = batch.put(&name);
+            batch.call(libc::SYS_prctl, &[libc::PR_SET_NAME as u64, name.0]);
+            let mask = batch.put(&task.core.blk_sigset.to_ne_bytes());
+            batch.call(libc::SYS_rt_sigprocmask, &[libc::SIG_SETMASK as u64, mask.0, 0, 8]);
+            batch.call(libc::SYS_exit, &[u64::from(task.core.exit_code >> 8 & 0xff)]);
+            leave_group(&tree.leaders[i], tree.layout.stub(), &batch)?;
+        }
+        process(tree, task, &threads, &layout)?;
+    }
+    Ok(())
+}
+
+/// A leader exits while its threads live on: it stays as a zombie that nobody can wait for yet.
+fn leave_group(member: &Member, stub: u64, batch: &crate::remote::Batch) -> Result<()> {
+    batch.send(member.tid)?;
+    let regs = member.regs().at_batch(stub, batch.entries_at().0, batch.len() as u64, None);
+    ptrace::set_regs(member.tid, &regs).doing(|| format!("set the registers of task {}", member.tid))?;
+    ptrace::cont(member.tid, 0).doing(|| format!("resume task {}", member.tid))?;
+    let dir = crate::proc::ProcDir::open(member.tid)?;
+    loop {
+        let stat = crate::proc::stat::read(&dir, &mut Vec::new())?;
+        if stat.state == b'Z' {
+            return Ok(());
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Prepares a process: all threads but the last keep their seed until that one has unmapped it.
+fn process(tree: &Tree, task: &TaskImage, threads: &[(&Member, &ThreadImage)], layout: &Layout) -> Result<()> {
+    let Some(((last, last_image), rest)) = threads.split_last() else { return Ok(()) };
+    let mut xstate = Vec::new();
+    for (member, image) in rest.iter().copied().chain([(*last, *last_image)]) {
+        set_xstate(member, image, layout, &mut xstate)?;
+    }
+    let mut finals = Vec::with_capacity(threads.len());
+    for (member, image) in threads {
+        finals.push(final_regs(tree, member, image)?);
+    }
+    for ((member, image), regs) in rest.iter().zip(&finals) {
+        settle(member, image, task, regs)?;
+    }
+    if let Some(action) = action_of(&task.core.sigactions, libc::SIGTRAP).filter(|a| a.sigaction != 0 || a.flags != 0) {
+        let at = tree.layout.batch().0;
+        sys::mem::write(last.tid, at, &raw_action(action)).doing(|| "write the action of SIGTRAP")?;
+        let args = [libc::SIGTRAP as u64, at.0, 0, 8, 0, 0];
+        call_and_stop(last, tree.layout.stub() + SYSCALL_IN_STUB, libc::SYS_rt_sigaction, args)?;
+    }
+    match syscall_outside(task, last)? {
+        Some(at) => {
+            let args = [tree.layout.area, tree.layout.len(), 0, 0, 0, 0];
+            call_and_stop(last, at, libc::SYS_munmap, args)?;
+        }
+        None => {
+            tracing::warn!("process {} keeps the restore's work area: it has no system call instruction", task.pid())
+        }
+    }
+    settle(last, last_image, task, &finals[threads.len() - 1])
+}
+
+/// Where the stub's system call instruction is.
+const SYSCALL_IN_STUB: u64 = native::stub::SYSCALL as u64;
+
+/// Makes one call and stops right after it, before any other instruction, by an interrupt that is pending while the
+/// call runs: a call that waits is cut short at once, and is left as an interrupted call.
+fn call_and_stop(member: &Member, at: u64, nr: i64, args: [u64; 6]) -> Result<Regs> {
+    let tid = member.tid;
+    let doing = || format!("have task {tid} make system call {nr}");
+    ptrace::set_regs(tid, &member.regs().at_call(at, nr, args)).doing(doing)?;
+    ptrace::cont_to_syscall(tid).doing(doing)?;
+    let entered = Event::Stopped { signal: libc::SIGTRAP | 0x80, event: 0 };
+    expect(tid, entered)?;
+    ptrace::interrupt(tid).doing(doing)?;
+    ptrace::cont(tid, 0).doing(doing)?;
+    expect(tid, Event::Stopped { signal: libc::SIGTRAP, event: ptrace::EVENT_STOP })?;
+    let regs = ptrace::regs(tid).doing(doing)?;
+    match regs.result() {
+        error @ -4095..0 if ![restart::BLOCK, restart::NO_HAND, restart::SYS].contains(&error) => {
+            Err(sys::Errno::from_raw(-error as i32)).doing(doing)
+        }
+        _ => Ok(regs),
+    }
+}
+
+fn expect(tid: sys::Pid, wanted: Event) -> Result<()> {
+    match ptrace::wait(tid, true).doing(|| format!("wait for task {tid}"))? {
+        Some((_, event)) if event == wanted => Ok(()),
+        other => Err(Error::state(format!("task {tid} did not stop as expected: {other:?}"))),
+    }
+}
+
+/// A system call instruction of the process itself: the vDSO's.
+fn syscall_outside(task: &TaskImage, member: &Member) -> Result<Option<u64>> {
+    let Some(live) = &task.live else { return Ok(None) };
+    let Some(vdso) = live.mm.vmas.iter().find(|v| v.status & status::VDSO != 0) else { return Ok(None) };
+    let mut bytes = vec![0; (vdso.end - vdso.start) as usize];
+    sys::mem::read_exact(member.tid, RemoteAddr(vdso.start), &mut bytes).doing(|| "read the vDSO")?;
+    let found = bytes.windows(native::SYSCALL.len()).position(|w| w == native::SYSCALL);
+    Ok(found.map(|at| vdso.start + at as u64))
+}
+
+fn set_xstate(member: &Member, image: &ThreadImage, layout: &Layout, area: &mut Vec<u8>) -> Result<()> {
+    let tid = member.tid;
+    let info = image.core.thread_info.as_ref().ok_or_else(|| Error::state("an image without registers"))?;
+    ptrace::xstate(tid, area).doing(|| format!("read the extended state of task {tid}"))?;
+    match &image.extra.xstate {
+        Some(whole) if whole.len() <= area.len() => area[..whole.len()].copy_from_slice(whole),
+        Some(_) => {
+            return Err(Error::state(format!("the images hold more extended state for task {tid} than this CPU has")));
+        }
+        None => core_x86::to_xstate(&info.fpregs, area, layout)?,
+    }
+    ptrace::set_xstate(tid, area).doing(|| format!("set the extended state of task {tid}"))
+}
+
+/// The registers that a thread goes on with: an interrupted call as the kernel left it, so that the kernel decides.
+fn final_regs(tree: &Tree, member: &Member, image: &ThreadImage) -> Result<Regs> {
+    let info = image.core.thread_info.as_ref().ok_or_else(|| Error::state("an image without registers"))?;
+    let mut regs = core_x86::to_regs(&info.gpregs);
+    // What the program cannot choose is this kernel's.
+    let own = member.regs();
+    (regs.cs, regs.ss) = (own.cs, own.ss);
+    regs.flags = regs.flags & native::USER_FLAGS | own.flags & !native::USER_FLAGS;
+    let Some(raw) = &image.restart else { return Ok(regs) };
+    regs.set_ip(raw.ip);
+    regs.set_syscall(Some(raw.syscall));
+    regs.set_result(raw.result);
+    if raw.result == restart::BLOCK && !prime(tree, member, &regs)? {
+        // What is left of its time is not known: the call begins again.
+        regs.set_result(restart::NO_HAND);
+    }
+    Ok(regs)
+}
+
+/// Has the kernel set up the restart block of an interrupted sleep with the time that was left. False where the
+/// kernel did not say how much that was.
+fn prime(tree: &Tree, member: &Member, regs: &Regs) -> Result<bool> {
+    let (nr, remaining_argument) = match regs.syscall() {
+        Some(nr @ libc::SYS_nanosleep) => (nr, 1),
+        Some(nr @ libc::SYS_clock_nanosleep) => (nr, 3),
+        _ => return Ok(false),
+    };
+    let remaining_at = regs.argument(remaining_argument);
+    let mut remaining = [0; 16];
+    if remaining_at == 0 || sys::mem::read_exact(member.tid, RemoteAddr(remaining_at), &mut remaining).is_err() {
+        return Ok(false);
+    }
+    let at = tree.layout.batch().0;
+    sys::mem::write(member.tid, at, &remaining).doing(|| "write the time left of a sleep")?;
+    let args = match nr {
+        libc::SYS_nanosleep => [at.0, remaining_at, 0, 0, 0, 0],
+        _ => [regs.argument(0), 0, at.0, remaining_at, 0, 0],
+    };
+    let after = call_and_stop(member, tree.layout.stub() + SYSCALL_IN_STUB, nr, args)?;
+    // The time may have been over already: then the call begins again, and ends at once.
+    Ok(after.result() == restart::BLOCK)
+}
+
+/// Sets a thread's mask and registers.
+fn settle(member: &Member, image: &ThreadImage, task: &TaskImage, regs: &Regs) -> Result<()> {
+    let tid = member.tid;
+    let of_thread = image.core.thread_core.as_ref().and_then(|c| c.blk_sigset);
+    let mask = of_thread.unwrap_or(task.core.blk_sigset);
+    ptrace::set_regs(tid, regs).doing(|| format!("set the registers of task {tid}"))?;
+    ptrace::set_sigmask(tid, mask).doing(|| format!("set the mask of task {tid}"))
+}
+
+/// Lets all threads go. Nothing can fail from here on that would be the tree's fault.
+pub fn let_go(images: &Images, tree: Tree, leave_stopped: bool) -> Result<()> {
+    const STOPPED: u32 = 3;
+    for (i, task) in images.tasks.iter().enumerate() {
+        if task.is_zombie() {
+            continue;
+        }
+        if task.core.task_state == STOPPED || leave_stopped {
+            let signal = task.core.stop_signo.filter(|_| !leave_stopped).unwrap_or(libc::SIGSTOP as u32);
+            let signal = nix::sys::signal::Signal::try_from(signal as i32).unwrap_or(nix::sys::signal::SIGSTOP);
+            nix::sys::signal::kill(task.pid(), signal).doing(|| format!("stop process {}", task.pid()))?;
+        }
+        for member in &tree.threads[i] {
+            detach(member)?;
+        }
+        if !task.has_dead_leader() {
+            detach(&tree.leaders[i])?;
+        } else {
+            // Its end is reported to us once more as its tracer when the last thread ends; nobody needs that.
+            let _ = ptrace::wait(tree.leaders[i].tid, false);
+        }
+    }
+    tree.release();
+    Ok(())
+}
+
+fn detach(member: &Member) -> Result<()> {
+    ptrace::detach(member.tid, 0).doing(|| format!("let task {} go", member.tid))
+}

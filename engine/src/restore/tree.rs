@@ -1,0 +1,522 @@
+//! The tree stage: every process is cloned with its pid by its parent, or by whoever brings it into its session; then
+//! sessions and groups are as they were. Helpers stand in for leaders that are dead.
+
+use super::crew::{Member, Program, run_all};
+use super::load::Images;
+use super::seed::{self, Layout};
+use crate::error::{Doing, Error, Result};
+use crate::options::RestoreOptions;
+use crate::remote::Batch;
+use crate::sys::clone::CloneArgs;
+use crate::sys::ptrace::{self, Event, options};
+use crate::sys::{self, Errno, Pid};
+use std::collections::HashMap;
+use std::os::fd::AsFd;
+use zerocopy::IntoBytes;
+
+/// The processes that were created, in the order of the images.
+pub struct Tree {
+    /// Where the seed is.
+    pub layout: Layout,
+    /// The leader of each process.
+    pub leaders: Vec<Member>,
+    /// Its other threads.
+    pub threads: Vec<Vec<Member>>,
+    /// The pieces of the vDSO and its data in the parking area, in order: address and length.
+    pub vdso: Vec<(u64, u64)>,
+    /// Stand-ins for dead leaders.
+    helpers: Vec<Member>,
+    /// Nothing is killed any more.
+    released: bool,
+}
+
+impl Drop for Tree {
+    /// A restore that failed leaves no process.
+    fn drop(&mut self) {
+        if self.released {
+            return;
+        }
+        // A leader's end is reported only after that of its threads.
+        let all = || self.threads.iter().flatten().chain(&self.helpers).chain(&self.leaders);
+        for member in all() {
+            let _ = nix::sys::signal::kill(member.tid, nix::sys::signal::SIGKILL);
+        }
+        for member in all() {
+            while let Ok(Some((_, event))) = ptrace::wait(member.tid, true) {
+                if event.is_end() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// What the kernel attaches us with to everything that is created.
+const OPTIONS: i32 = options::TRACE_CHILDREN | options::TRACE_EXEC | options::EXIT_KILL | options::SYSGOOD;
+
+/// Creates all processes.
+pub fn grow(images: &Images, options: &RestoreOptions) -> Result<Tree> {
+    let layout = Layout::find(images)?;
+    let mut grower = Grower::new(images, options, layout)?;
+    grower.plant()?;
+    grower.descend(0)?;
+    grower.groups()?;
+    grower.finish()
+}
+
+struct Grower<'a> {
+    images: &'a Images,
+    options: &'a RestoreOptions,
+    layout: Layout,
+    /// The index of each pid in the images.
+    index: HashMap<u32, usize>,
+    /// The children of each process.
+    children: Vec<Vec<usize>>,
+    members: Vec<Option<Member>>,
+    /// The session that each process was born into, as the images number it.
+    born_sid: Vec<u32>,
+    helpers: HashMap<u32, Member>,
+    vdso: Vec<(u64, u64)>,
+    /// Kills what was made when something fails.
+    done: bool,
+}
+
+impl Drop for Grower<'_> {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let leaders = std::mem::take(&mut self.members).into_iter().flatten().collect();
+        let helpers = std::mem::take(&mut self.helpers).into_values().collect();
+        drop(Tree { layout: self.layout, leaders, threads: Vec::new(), vdso: Vec::new(), helpers, released: false });
+    }
+}
+
+impl<'a> Grower<'a> {
+    fn new(images: &'a Images, options: &'a RestoreOptions, layout: Layout) -> Result<Grower<'a>> {
+        let index: HashMap<u32, usize> = images.tasks.iter().enumerate().map(|(i, t)| (t.entry.pid, i)).collect();
+        let mut children = vec![Vec::new(); images.tasks.len()];
+        for (i, task) in images.tasks.iter().enumerate().skip(1) {
+            children[index[&task.entry.ppid]].push(i);
+        }
+        let members = images.tasks.iter().map(|_| None).collect();
+        let born_sid = vec![0; images.tasks.len()];
+        let helpers = HashMap::new();
+        Ok(Grower {
+            images,
+            options,
+            layout,
+            index,
+            children,
+            members,
+            born_sid,
+            helpers,
+            vdso: Vec::new(),
+            done: false,
+        })
+    }
+
+    fn sid(&self, i: usize) -> u32 {
+        self.images.tasks[i].entry.sid
+    }
+
+    fn pid(&self, i: usize) -> u32 {
+        self.images.tasks[i].entry.pid
+    }
+
+    /// Makes the root process, which executes the seed.
+    fn plant(&mut self) -> Result<()> {
+        let (pid, sid) = (self.pid(0), self.sid(0));
+        // A root that leads no session stays in ours, unless its session's leader is dead: then a helper leads it.
+        let outer =
+            sid != pid && (self.options.common.shell_job || std::path::Path::new(&format!("/proc/{sid}")).exists());
+        if sid == pid || outer || self.index.contains_key(&sid) {
+            self.born_sid[0] = if sid == pid { 0 } else { sid };
+            let member = self.sow(pid)?;
+            self.members[0] = Some(member);
+            return Ok(());
+        }
+        let helper = self.sow(sid)?;
+        let mut batch = self.batch();
+        batch.call(libc::SYS_setsid, &[]);
+        helper.run(self.layout.stub(), &mut batch)?;
+        self.helpers.insert(sid, helper);
+        let born = self.clone_from_helper(sid, &[0])?;
+        self.place(born)?;
+        self.born_sid[0] = sid;
+        Ok(())
+    }
+
+    fn batch(&self) -> Batch {
+        let (at, len) = self.layout.batch();
+        Batch::new(at, len, 1024)
+    }
+
+    /// Starts the seed as a child of ours.
+    fn sow(&mut self, pid: u32) -> Result<Member> {
+        let pid = Pid::from_raw(pid as i32);
+        let program = seed::program(&self.layout)?;
+        let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing(|| "make a pipe")?;
+        let child = sys::clone::spawn_seed(pid, program.as_fd(), read.as_fd(), self.options.sibling)
+            .map_err(|errno| cannot_clone(pid, errno))?;
+        let guard = Newborn(Some(child));
+        ptrace::seize(child, OPTIONS).doing(|| format!("attach to the new process {child}"))?;
+        nix::unistd::write(&write, b"g").doing(|| "start the new process")?;
+        let ready = Event::Stopped { signal: libc::SIGTRAP, event: libc::PTRACE_EVENT_EXEC };
+        match ptrace::wait(child, true).doing(|| format!("wait for process {child}"))? {
+            Some((_, event)) if event == ready => {}
+            other => return Err(Error::state(format!("process {child} could not execute the seed: {other:?}"))),
+        }
+        let member = Member::adopt(child)?.with_stack(self.layout.area);
+        self.settle(&member)?;
+        guard.keep();
+        Ok(member)
+    }
+
+    /// Moves a fresh seed into its work area, parks its vDSO, and removes everything else that the kernel or the
+    /// engine gave it.
+    fn settle(&mut self, member: &Member) -> Result<()> {
+        let layout = self.layout;
+        let page = sys::page_size();
+        let (at, len) = seed::first_batch(&layout);
+        let mut batch = Batch::new(at, len, 8);
+        let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as u64;
+        let prot = (libc::PROT_READ | libc::PROT_WRITE) as u64;
+        batch.call(libc::SYS_mmap, &[layout.area, layout.len(), prot, flags, u64::MAX, 0]);
+        member.run(layout.load, &mut batch)?;
+        let code = &stasis_arch::native::stub::RESTORE;
+        sys::mem::write(member.tid, sys::RemoteAddr(layout.area), code).doing(|| "write the stub")?;
+        let mut batch = Batch::new(at, len, 8);
+        batch.call(libc::SYS_mprotect, &[layout.area, page, (libc::PROT_READ | libc::PROT_EXEC) as u64]);
+        member.run(layout.load, &mut batch)?;
+        let mut batch = self.batch();
+        let mut vdso = Vec::new();
+        let mut park = layout.parking();
+        let dir = crate::proc::ProcDir::open(member.tid)?;
+        for mapping in crate::proc::maps::read(&dir, &mut Vec::new())? {
+            use crate::proc::maps::Name;
+            let (start, len) = (mapping.range.start, mapping.range.len());
+            match mapping.kind() {
+                Name::Vsyscall => {}
+                Name::Vvar | Name::VvarVclock | Name::Vdso => {
+                    let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as u64;
+                    batch.call(libc::SYS_mremap, &[start, len, len, flags, park]);
+                    vdso.push((park, len));
+                    park += len;
+                }
+                _ if (layout.area..layout.area + layout.len()).contains(&start) => {}
+                _ => {
+                    batch.call(libc::SYS_munmap, &[start, len]);
+                }
+            }
+        }
+        if park > layout.area + layout.len() {
+            return Err(Error::state("the vDSO of this kernel is larger than the seed has room for"));
+        }
+        // An exec keeps what the engine's own caller had it ignore.
+        for signal in ignored_here()? {
+            let default = batch.put([0u64; 4].as_bytes());
+            batch.call(libc::SYS_rt_sigaction, &[signal, default.0, 0, 8]);
+        }
+        // Children that exit while the tree is built leave neither a zombie nor a signal.
+        let ignore = batch.put([1u64, 0, 0, 0].as_bytes());
+        batch.call(libc::SYS_rt_sigaction, &[libc::SIGCHLD as u64, ignore.0, 0, 8]);
+        batch.call(libc::SYS_close_range, &[0, u64::from(u32::MAX), 0]);
+        member.run(layout.stub(), &mut batch)?;
+        self.vdso = vdso;
+        Ok(())
+    }
+
+    /// Creates everything below a process.
+    fn descend(&mut self, i: usize) -> Result<()> {
+        let (pid, sid, born) = (self.pid(i), self.sid(i), self.born_sid[i]);
+        let children = self.children[i].clone();
+        let leads = sid == pid && born != pid;
+        // Born before its parent's setsid, a child keeps the old session.
+        let (early, rest): (Vec<_>, Vec<_>) =
+            children.iter().copied().partition(|&c| leads && self.sid(c) == born && born != 0);
+        self.spawn(i, &early, false, born)?;
+        if leads {
+            self.run(i, |batch| batch.call(libc::SYS_setsid, &[]))?;
+        }
+        let (own, foreign): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|&c| self.sid(c) == sid || self.sid(c) == self.pid(c));
+        self.spawn(i, &own, false, sid)?;
+        // Those in a session that the parent was never in come from the session's leader, or from its stand-in.
+        for &c in &foreign {
+            if self.members[c].is_none() {
+                self.adopt_from_session(i, self.sid(c), &foreign)?;
+            }
+        }
+        for c in children {
+            self.descend(c)?;
+        }
+        Ok(())
+    }
+
+    /// Creates those of `children`, children of process `i`, that are in session `sid`, which `i` is not in.
+    fn adopt_from_session(&mut self, i: usize, sid: u32, children: &[usize]) -> Result<()> {
+        let group: Vec<usize> = children.iter().copied().filter(|&c| self.sid(c) == sid).collect();
+        if let Some(&leader) = self.index.get(&sid) {
+            if self.images.tasks[leader].entry.ppid != self.pid(i) {
+                let what = format!("process {} is in session {sid}, whose leader is no relative", self.pid(group[0]));
+                return Err(Error::state(what).with_help("such orphans cannot be restored yet"));
+            }
+            self.run(leader, |batch| batch.call(libc::SYS_setsid, &[]))?;
+            self.born_sid[leader] = sid;
+            return self.spawn(leader, &group, true, sid);
+        }
+        let born = self.clone_by(i, &[Birth::plain(sid)])?;
+        let helper = born.into_iter().next().ok_or_else(|| Error::state("a helper was not born"))?;
+        let mut batch = self.batch();
+        batch.call(libc::SYS_setsid, &[]);
+        helper.run(self.layout.stub(), &mut batch)?;
+        self.helpers.insert(sid, helper);
+        let born = self.clone_from_helper(sid, &group)?;
+        self.place(born)?;
+        group.iter().for_each(|&c| self.born_sid[c] = sid);
+        Ok(())
+    }
+
+    fn clone_from_helper(&mut self, helper: u32, children: &[usize]) -> Result<Vec<Member>> {
+        let births: Vec<Birth> = children.iter().map(|&c| Birth::sibling(self.pid(c))).collect();
+        let mut batch = self.batch();
+        let calls = clone_calls(&mut batch, &births);
+        let helper = &self.helpers[&helper];
+        let born = helper.run(self.layout.stub(), &mut batch)?;
+        check_clones(&batch, &calls, &births)?;
+        Ok(born)
+    }
+
+    /// Has process `i` create children, or siblings.
+    fn spawn(&mut self, i: usize, children: &[usize], siblings: bool, session: u32) -> Result<()> {
+        const AT_ONCE: usize = 256;
+        for some in children.chunks(AT_ONCE) {
+            let births = some.iter().map(|&c| self.birth(i, c, siblings)).collect::<Result<Vec<_>>>()?;
+            let born = self.clone_by(i, &births)?;
+            self.place(born)?;
+            some.iter().for_each(|&c| self.born_sid[c] = session);
+        }
+        Ok(())
+    }
+
+    /// How process `c` is to be cloned by process `i`: with what it shares with it.
+    fn birth(&self, i: usize, c: usize, sibling: bool) -> Result<Birth> {
+        let mut birth = if sibling { Birth::sibling(self.pid(c)) } else { Birth::plain(self.pid(c)) };
+        let (Some(by), Some(child)) = (&self.images.tasks[i].live, &self.images.tasks[c].live) else {
+            return Ok(birth);
+        };
+        let shared = [
+            (libc::CLONE_FILES, by.ids.files_id == child.ids.files_id),
+            (libc::CLONE_FS, by.ids.fs_id == child.ids.fs_id),
+        ];
+        birth.flags |= shared.iter().filter(|(_, shared)| *shared).fold(0, |flags, (flag, _)| flags | *flag as u64);
+        let extra = self.images.tasks[c].threads.first().and_then(|t| t.extra.exit_signal);
+        if let Some(signal) = extra.filter(|_| !sibling) {
+            birth.exit_signal = u64::from(signal);
+        }
+        let others = || self.images.tasks.iter().take(c).filter_map(|t| t.live.as_ref());
+        if !shared[0].1 && others().any(|o| o.ids.files_id == child.ids.files_id) {
+            let what = format!("process {} shares its descriptors with one that is not its parent", birth.pid);
+            return Err(Error::state(what).with_help("such trees cannot be restored yet"));
+        }
+        Ok(birth)
+    }
+
+    fn clone_by(&mut self, i: usize, births: &[Birth]) -> Result<Vec<Member>> {
+        let mut batch = self.batch();
+        let calls = clone_calls(&mut batch, births);
+        let member = self.members[i].as_ref().ok_or_else(|| Error::state("a parent was not born"))?;
+        let born = member.run(self.layout.stub(), &mut batch)?;
+        check_clones(&batch, &calls, births)?;
+        Ok(born)
+    }
+
+    /// Puts new tasks where they belong.
+    fn place(&mut self, born: Vec<Member>) -> Result<()> {
+        for member in born {
+            let i = *self
+                .index
+                .get(&(member.tid.as_raw() as u32))
+                .ok_or_else(|| Error::state(format!("task {} was born and is in no image", member.tid)))?;
+            self.members[i] = Some(member);
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, i: usize, fill: impl FnOnce(&mut Batch) -> crate::remote::Handle) -> Result<()> {
+        let mut batch = self.batch();
+        fill(&mut batch);
+        let member = self.members[i].as_ref().ok_or_else(|| Error::state("a process was not born"))?;
+        member.run(self.layout.stub(), &mut batch).map(drop)
+    }
+
+    /// Puts every process into its group; leaders first.
+    fn groups(&mut self) -> Result<()> {
+        let entries: Vec<_> = self.images.tasks.iter().map(|t| (t.entry.pid, t.entry.pgid, t.entry.sid)).collect();
+        let outer_group = entries[0].1;
+        for (i, &(_, pgid, _)) in entries.iter().enumerate() {
+            let outer = pgid == outer_group && self.born_sid[0] != 0 && !self.helpers.contains_key(&self.born_sid[0]);
+            if self.index.contains_key(&pgid) || self.helpers.contains_key(&pgid) || outer {
+                continue;
+            }
+            // The group's leader is dead: a helper of the same session leads it while its members join.
+            let born = self.clone_by(i, &[Birth::plain(pgid)])?;
+            let helper = born.into_iter().next().ok_or_else(|| Error::state("a helper was not born"))?;
+            let mut batch = self.batch();
+            batch.call(libc::SYS_setpgid, &[0, 0]);
+            helper.run(self.layout.stub(), &mut batch)?;
+            self.helpers.insert(pgid, helper);
+        }
+        self.set_groups(&entries, |pid, pgid, sid| pid == pgid && pid != sid)?;
+        self.set_groups(&entries, |pid, pgid, _| pid != pgid)
+    }
+
+    fn set_groups(&mut self, entries: &[(u32, u32, u32)], of: impl Fn(u32, u32, u32) -> bool) -> Result<()> {
+        let mut work = Vec::new();
+        for (member, &(pid, pgid, sid)) in self.members.iter().zip(entries) {
+            let known = self.index.contains_key(&pgid) || self.helpers.contains_key(&pgid);
+            if let Some(member) = member.as_ref().filter(|_| known && of(pid, pgid, sid)) {
+                let mut program = Program::new(&self.layout);
+                program.call(libc::SYS_setpgid, &[0, u64::from(pgid)]);
+                work.push((member, program));
+            }
+        }
+        run_all(self.layout.stub(), &mut work).map(drop)
+    }
+
+    /// Ends the helpers; sessions and groups live on in their members.
+    fn finish(mut self) -> Result<Tree> {
+        for (pid, helper) in self.helpers.drain() {
+            let mut batch = {
+                let (at, len) = self.layout.batch();
+                Batch::new(at, len, 4)
+            };
+            batch.call(libc::SYS_exit_group, &[0]);
+            end(&helper, self.layout.stub(), &batch).map_err(|e| {
+                tracing::warn!("helper {pid} did not end");
+                e
+            })?;
+        }
+        let members = std::mem::take(&mut self.members);
+        self.done = true;
+        let missing = members.iter().position(Option::is_none);
+        let leaders: Vec<Member> = members.into_iter().flatten().collect();
+        let threads = leaders.iter().map(|_| Vec::new()).collect();
+        let vdso = std::mem::take(&mut self.vdso);
+        let tree = Tree { layout: self.layout, leaders, threads, vdso, helpers: Vec::new(), released: false };
+        match missing {
+            None => Ok(tree),
+            Some(i) => Err(Error::state(format!("process {} was not born", self.pid(i)))),
+        }
+    }
+}
+
+impl Tree {
+    /// Every process lives on from here by itself.
+    pub fn release(mut self) {
+        self.released = true;
+    }
+}
+
+/// The signals that the engine ignores.
+fn ignored_here() -> Result<impl Iterator<Item = u64>> {
+    let dir = crate::proc::ProcDir::current()?;
+    let ignored = crate::proc::status::read(&dir, &mut Vec::new())?.signals.ignored;
+    Ok((1..=64).filter(move |signal| ignored & 1 << (signal - 1) != 0))
+}
+
+/// Runs a batch at whose end the task exits.
+pub fn end(member: &Member, stub: u64, batch: &Batch) -> Result<()> {
+    batch.send(member.tid)?;
+    let regs = member.regs().at_batch(stub, batch.entries_at().0, batch.len() as u64, None);
+    ptrace::set_regs(member.tid, &regs).doing(|| format!("set the registers of task {}", member.tid))?;
+    ptrace::cont(member.tid, 0).doing(|| format!("resume task {}", member.tid))?;
+    loop {
+        match ptrace::wait(member.tid, true) {
+            Ok(Some((_, event))) if event.is_end() => return Ok(()),
+            Ok(Some(_)) => drop(ptrace::cont(member.tid, 0)),
+            Ok(None) | Err(Errno::ECHILD) => return Ok(()),
+            Err(e) => return Err(e).doing(|| format!("wait for the end of task {}", member.tid)),
+        }
+    }
+}
+
+/// A process to be cloned.
+struct Birth {
+    pid: u32,
+    flags: u64,
+    exit_signal: u64,
+}
+
+impl Birth {
+    /// A child of the one that clones it.
+    fn plain(pid: u32) -> Birth {
+        Birth { pid, flags: 0, exit_signal: libc::SIGCHLD as u64 }
+    }
+
+    /// A child of its parent: the kernel then gives it the exit signal of the one that clones it.
+    fn sibling(pid: u32) -> Birth {
+        Birth { pid, flags: libc::CLONE_PARENT as u64, exit_signal: 0 }
+    }
+}
+
+/// Adds a clone3 for each process.
+fn clone_calls(batch: &mut Batch, births: &[Birth]) -> Vec<crate::remote::Handle> {
+    let mut calls = Vec::new();
+    for birth in births {
+        let set_tid = batch.put(&birth.pid.to_ne_bytes());
+        let args = CloneArgs {
+            flags: birth.flags,
+            exit_signal: birth.exit_signal,
+            set_tid: set_tid.0,
+            set_tid_size: 1,
+            ..CloneArgs::default()
+        };
+        let args = batch.put(args.as_bytes());
+        calls.push(batch.try_call(libc::SYS_clone3, &[args.0, size_of::<CloneArgs>() as u64]));
+    }
+    calls
+}
+
+fn check_clones(batch: &Batch, calls: &[crate::remote::Handle], births: &[Birth]) -> Result<()> {
+    for (call, birth) in calls.iter().zip(births) {
+        batch.result(*call).map_err(|errno| cannot_clone(Pid::from_raw(birth.pid as i32), errno))?;
+    }
+    Ok(())
+}
+
+/// Why a process with a certain pid could not be made.
+fn cannot_clone(pid: Pid, errno: Errno) -> Error {
+    let error = Error::Kernel { doing: format!("create process {pid}"), errno, help: None };
+    match errno {
+        Errno::EEXIST => error.with_help(format!(
+            "pid {pid} is taken: wait until the process that has it is gone, or restore in a new pid namespace"
+        )),
+        Errno::EPERM => error.with_help("choosing a pid needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN: run as root"),
+        Errno::EINVAL => error.with_help("the pid is beyond the pid namespace's limit (/proc/sys/kernel/pid_max)"),
+        _ => error,
+    }
+}
+
+/// A child that is killed unless it is kept.
+struct Newborn(Option<Pid>);
+
+impl Newborn {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Newborn {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0 {
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL);
+            while let Ok(Some((_, event))) = ptrace::wait(pid, true) {
+                if event.is_end() {
+                    break;
+                }
+            }
+        }
+    }
+}

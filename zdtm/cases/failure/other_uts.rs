@@ -1,0 +1,9 @@
+//! A child in another UTS namespace is refused with a word about it; the child goes on there.
+//@ dump-fails: uts namespace
+//@ needs: [cap:sys_admin]
+use crate::gate::{Gate, Verdict};
+use crate::tools_relatives::child_in_namespace;
+
+pub fn run(gate: &mut Gate) -> Verdict {
+    child_in_namespace(gate, libc::CLONE_NEWUTS, "uts")
+}

@@ -1,0 +1,58 @@
+//! Huge pages from the pool, private and shared, keep their data, their kind and their sharing.
+//@ needs: [kernel:hugetlb, cap:sys_admin]
+use crate::gate::{Gate, Verdict, check, check_eq};
+use crate::tools::wait_ok;
+use crate::tools_maps::{kib, smaps_of, vm_flags};
+use crate::tools_memory::{Area, RW, page};
+use crate::tools_relatives::{arrive, await_word, shared_word};
+use std::fs;
+
+pub fn run(gate: &mut Gate) -> Verdict {
+    allow_pages()?;
+    let huge = kib(&meminfo("Hugepagesize")?)? as usize * 1024 / page();
+    let private = Area::anonymous(huge, RW, libc::MAP_PRIVATE | libc::MAP_HUGETLB)?;
+    let shared = Area::anonymous(huge, RW, libc::MAP_SHARED | libc::MAP_HUGETLB)?;
+    let empty = Area::anonymous(huge, RW, libc::MAP_PRIVATE | libc::MAP_HUGETLB | libc::MAP_NORESERVE)?;
+    private.fill(1);
+    shared.fill(2);
+    let word = shared_word()?;
+    let child = gate.fork(|gate| {
+        arrive(word);
+        gate.wait();
+        await_word(word, 2)?;
+        check_eq("the shared huge page in the child", shared.word(1), 77)
+    })?;
+    await_word(word, 1)?;
+    gate.checkpoint()?;
+    for area in [private, shared, empty] {
+        let size = smaps_of(area.at(0))?.get("KernelPageSize").cloned();
+        check_eq("the page size", size, Some(meminfo("Hugepagesize")?))?;
+        check("the flag ht", vm_flags(area.at(0))?.contains(&"ht".to_owned()))?;
+    }
+    private.check_fill("the private huge page", 1)?;
+    shared.check_fill("the shared huge page", 2)?;
+    check_eq(
+        "pages of the empty area",
+        smaps_of(empty.at(0))?.get("Private_Hugetlb").cloned(),
+        Some("0 kB".to_owned()),
+    )?;
+    shared.set(1, 77);
+    arrive(word);
+    wait_ok(child)
+}
+
+/// Lets the kernel make huge pages on demand. The limit is never lowered: another run may count on it, and it costs
+/// nothing by itself.
+fn allow_pages() -> Verdict {
+    const LIMIT: &str = "/proc/sys/vm/nr_overcommit_hugepages";
+    const ENOUGH: u64 = 16;
+    if fs::read_to_string(LIMIT)?.trim().parse::<u64>()? < ENOUGH {
+        fs::write(LIMIT, ENOUGH.to_string())?;
+    }
+    Ok(())
+}
+
+fn meminfo(name: &str) -> Verdict<String> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    Ok(text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default().trim().to_owned())
+}

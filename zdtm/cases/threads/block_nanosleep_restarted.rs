@@ -1,0 +1,33 @@
+//! A sleep that a stop had already interrupted and the kernel restarted before the dump still ends at its time.
+use crate::gate::{Gate, Verdict, check, check_eq};
+use crate::tools::wait_ok;
+use crate::tools_tasks::{Word, await_state, await_that, child, outcome};
+use crate::tools_threads::timespec;
+use std::time::{Duration, Instant};
+
+pub fn run(gate: &mut Gate) -> Verdict {
+    let asleep = Word::shared()?;
+    let whole = Duration::from_secs(3);
+    let start = Instant::now();
+    let sleeper = child(gate, |_| {
+        let time = timespec(whole);
+        asleep.bump();
+        // SAFETY: the time is valid during the call; the remaining time is not asked for.
+        let done =
+            unsafe { libc::syscall(libc::SYS_nanosleep, &raw const time, std::ptr::null_mut::<libc::timespec>()) };
+        check_eq("the sleep", outcome(done), (0, 0))?;
+        check("the sleep was long enough", start.elapsed() >= whole)
+    })?;
+    asleep.wait_for(1);
+    let path = format!("/proc/{sleeper}/syscall");
+    let in_call = |nr: i64| Ok(std::fs::read_to_string(&path)?.starts_with(&format!("{nr} ")));
+    await_that("the sleep", || in_call(libc::SYS_nanosleep))?;
+    // SAFETY: the call takes numbers only.
+    unsafe { libc::kill(sleeper.as_raw(), libc::SIGSTOP) };
+    await_state(sleeper, "T")?;
+    // SAFETY: the call takes numbers only.
+    unsafe { libc::kill(sleeper.as_raw(), libc::SIGCONT) };
+    await_that("the restarted sleep", || in_call(libc::SYS_restart_syscall))?;
+    gate.checkpoint()?;
+    wait_ok(sleeper)
+}

@@ -1,0 +1,22 @@
+//! Becomes a case: a new session, default signal actions, no descriptors but the standard ones, then exec.
+
+use crate::sys;
+use anyhow::Context as _;
+use nix::sys::stat::{Mode, umask};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+/// The hidden command `__start CASES CASE DIR`; returns only when it failed.
+pub fn main(cases: &Path, case: &str, dir: &Path) -> anyhow::Result<ExitCode> {
+    nix::unistd::setsid().context("failed to make a session")?;
+    umask(Mode::from_bits_truncate(0o022));
+    sys::fresh_signals().context("failed to reset signals")?;
+    sys::close_on_exec_from(3).context("failed to close descriptors")?;
+    let mut command = Command::new(cases);
+    command.arg(case).arg("--dir").arg(dir).current_dir(dir).env_clear().env("LANG", "C.UTF-8");
+    if let Some(path) = std::env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    Err(command.exec()).with_context(|| format!("failed to execute {}", cases.display()))
+}

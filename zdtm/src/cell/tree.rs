@@ -1,0 +1,356 @@
+//! The case's process tree inside its cell, and the engine that works on it.
+
+use super::{Failure, Spec, Step};
+use crate::gate::Gate;
+use crate::route::Route;
+use crate::witness::{Tolerance, Witness};
+use crate::{process, sys};
+use anyhow::Context as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long things may take that should be immediate: the end of killed processes, the engine's helpers.
+const MOMENT: Duration = Duration::from_secs(2);
+
+/// The tree of one case, the init's child.
+pub struct Tree {
+    /// What the cell is to do.
+    pub spec: Spec,
+    /// The gate of the scratch directory as it is now.
+    pub gate: Gate,
+    root: Pid,
+    /// How the root ended, where it has.
+    ended: Option<ExitStatus>,
+    /// The tree's living processes when it was last witnessed.
+    alive: BTreeSet<i32>,
+    /// Processes of the cell that do not belong to the tree: peers that a case started outside.
+    outsiders: BTreeSet<i32>,
+}
+
+/// How a run of the engine ended.
+pub struct EngineRun {
+    /// The exit status.
+    pub status: ExitStatus,
+    /// Wall time in seconds.
+    pub seconds: f64,
+    /// What it wrote: log file, standard output and error.
+    pub text: String,
+}
+
+impl EngineRun {
+    /// The lines worth showing: those with `Error`, else the last ones.
+    pub fn lines(&self) -> Vec<String> {
+        const SHOWN: usize = 15;
+        let errors: Vec<&str> = self.text.lines().filter(|l| l.contains("Error")).collect();
+        let all: Vec<&str> = if errors.is_empty() { self.text.lines().collect() } else { errors };
+        let skip = all.len().saturating_sub(SHOWN);
+        all.into_iter().skip(skip).map(|l| format!("engine: {l}")).collect()
+    }
+}
+
+impl Tree {
+    /// Makes the scratch directory and its gate.
+    pub fn new(spec: Spec) -> Step<Tree> {
+        let scratch = spec.scratch();
+        fs::create_dir_all(&scratch)?;
+        // A case that gives up root writes here too.
+        fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777))?;
+        let gate = Gate::open(&scratch)?;
+        let (alive, outsiders) = (BTreeSet::new(), BTreeSet::new());
+        Ok(Tree { spec, gate, root: Pid::from_raw(0), ended: None, alive, outsiders })
+    }
+
+    /// Starts the case and waits until it is ready.
+    pub fn start(&mut self) -> Step {
+        let scratch = self.spec.scratch();
+        let log = OpenOptions::new().append(true).create(true).open(scratch.join("log"))?;
+        let child = Command::new("/proc/self/exe")
+            .arg("__start")
+            .args([self.spec.cases.as_os_str(), self.spec.case.as_ref(), scratch.as_os_str()])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("failed to start the case")?;
+        self.root = Pid::from_raw(child.id().cast_signed());
+        while !self.gate.ready_within(Duration::from_millis(20)) {
+            self.reap();
+            if let Some(status) = self.ended {
+                let how = self.verdict_text().unwrap_or_else(|| status.to_string());
+                return Err(Failure::with(format!("the case ended before it was ready: {how}"), self.log_tail()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The witness of the tree when it has settled: two in a row are equal, or a second has passed.
+    pub fn witness(&mut self) -> Step<Witness> {
+        let until = Instant::now() + Duration::from_secs(1);
+        let mut last = Witness::take(self.root);
+        loop {
+            thread::sleep(Duration::from_millis(3));
+            self.reap();
+            let now = Witness::take(self.root);
+            let settled = last.differences(&now, &self.spec.exempt, Tolerance::None).is_empty();
+            if settled || Instant::now() > until {
+                let tree = process::tree(self.root);
+                let apart = |pid: &i32| *pid != 1 && !tree.contains(pid);
+                self.outsiders = process::all().into_iter().filter(apart).collect();
+                self.alive = tree.into_iter().filter(|&pid| process::alive(pid)).collect();
+                return Ok(now);
+            }
+            last = now;
+        }
+    }
+
+    /// Fails unless the tree looks as it did; what is in motion gets a moment.
+    pub fn compare(&mut self, before: &Witness, when: &str, tolerance: Tolerance) -> Step {
+        let until = Instant::now() + MOMENT;
+        loop {
+            self.reap();
+            let differences = before.differences(&Witness::take(self.root), &self.spec.exempt, tolerance);
+            if differences.is_empty() {
+                return Ok(());
+            }
+            if let Some(status) = self.ended {
+                let how = self.verdict_text().unwrap_or_else(|| status.to_string());
+                return Err(Failure::with(format!("the tree's root ended {when}: {how}"), self.log_tail()));
+            }
+            if Instant::now() > until {
+                return Err(Failure::with(format!("the tree differs {when}"), limited(differences)));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts a dump; `dir` is made and holds images and log.
+    pub fn spawn_dump(&self, dir: &Path, extra: &[&str]) -> Step<Child> {
+        fs::create_dir_all(dir)?;
+        let mut command = self.engine("dump", dir)?;
+        command.arg("-t").arg(self.root.to_string()).args(&self.spec.dump_options).args(extra);
+        Ok(command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?)
+    }
+
+    /// Runs a dump to its end, whatever it is.
+    pub fn try_dump(&mut self, dir: &Path, extra: &[&str]) -> Step<EngineRun> {
+        let since = Instant::now();
+        let child = self.spawn_dump(dir, extra)?;
+        self.wait_engine(&child, "dump", dir, since)
+    }
+
+    /// Dumps; the tree is gone afterwards unless `extra` says otherwise.
+    pub fn dump(&mut self, dir: &Path, extra: &[&str]) -> Step<EngineRun> {
+        let run = self.try_dump(dir, extra)?;
+        if !run.status.success() {
+            return Err(Failure::with(format!("the dump failed ({})", run.status), run.lines()));
+        }
+        if extra.is_empty() {
+            self.gone("after the dump")?;
+        }
+        Ok(run)
+    }
+
+    /// Runs a restore to its end, whatever it is.
+    pub fn try_restore(&mut self, dir: &Path) -> Step<EngineRun> {
+        let since = Instant::now();
+        let mut command = self.engine("restore", dir)?;
+        command.arg("-d").args(&self.spec.restore_options);
+        self.ended = None;
+        let child = command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?;
+        self.wait_engine(&child, "restore", dir, since)
+    }
+
+    /// Restores the tree: its root is the init's child again.
+    pub fn restore(&mut self, dir: &Path) -> Step<EngineRun> {
+        let run = self.try_restore(dir)?;
+        if !run.status.success() {
+            return Err(Failure::with(format!("the restore failed ({})", run.status), run.lines()));
+        }
+        self.reap();
+        if let Some(status) = self.ended {
+            let how = self.verdict_text().unwrap_or_else(|| status.to_string());
+            return Err(Failure::with(format!("the restored tree ended at once: {how}"), run.lines()));
+        }
+        if !process::exists(self.root.as_raw()) {
+            return Err(Failure::with(format!("the restore left no process {}", self.root), run.lines()));
+        }
+        Ok(run)
+    }
+
+    /// Opens the gate, waits for the case's end and reads its verdict.
+    pub fn finish(&mut self) -> Step {
+        self.gate.go();
+        let status = self.wait_root()?;
+        let Some(verdict) = self.verdict_text() else {
+            return Err(Failure::with(format!("the case gave no verdict: {status}"), self.log_tail()));
+        };
+        if verdict != "pass" {
+            return Err(Failure::with(verdict, self.log_tail()));
+        }
+        if !status.success() {
+            return Err(Failure::with(format!("the case passed, but ended with {status}"), self.log_tail()));
+        }
+        self.gone("after the case's end")
+    }
+
+    /// Fails unless every process of the tree, and every other that was not there before, ends within a moment.
+    pub fn gone(&mut self, when: &str) -> Step {
+        self.only(BTreeSet::new, when)
+    }
+
+    /// Fails when a process is there that belongs neither to the tree nor to its peers: a helper of the engine, a
+    /// child that a case forgot.
+    pub fn no_strays(&mut self, when: &str) -> Step {
+        let root = self.root;
+        // Read each time: a tree may fork while we look.
+        self.only(|| process::tree(root), when)
+    }
+
+    fn only(&mut self, allowed: impl Fn() -> BTreeSet<i32>, when: &str) -> Step {
+        let until = Instant::now() + MOMENT;
+        loop {
+            self.reap();
+            let all = process::all();
+            let tree = allowed();
+            let known = |pid: &i32| *pid == 1 || tree.contains(pid) || self.outsiders.contains(pid);
+            let strays: Vec<i32> = all.into_iter().filter(|pid| !known(pid) && process::exists(*pid)).collect();
+            if strays.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                let names = strays.into_iter().map(process::title).collect();
+                return Err(Failure::with(format!("processes are left {when}"), names));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Runs a step while a process that the harness started is in the cell.
+    pub fn with_outsider<T>(&mut self, pid: i32, step: impl FnOnce(&mut Tree) -> T) -> T {
+        self.outsiders.insert(pid);
+        let result = step(self);
+        self.outsiders.remove(&pid);
+        result
+    }
+
+    /// Whether every process that was alive when the tree was last witnessed still is; of a tree whose processes come
+    /// and go (`witness: -tasks`) only the root can be asked.
+    pub fn whole(&mut self) -> bool {
+        self.reap();
+        if self.spec.exempt.iter().any(|field| field == "tasks") {
+            return process::alive(self.root.as_raw());
+        }
+        self.alive.iter().all(|&pid| process::alive(pid))
+    }
+
+    /// Kills what is left of the tree.
+    pub fn kill(&mut self) -> Step {
+        for pid in process::tree(self.root) {
+            let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        self.gone("after the tree was killed")
+    }
+
+    /// A fresh image directory's path.
+    pub fn images(&self, number: usize) -> PathBuf {
+        self.spec.dir.join(format!("img-{number}"))
+    }
+
+    /// The root's pid.
+    pub fn root(&self) -> Pid {
+        self.root
+    }
+
+    /// Waits for a run of the engine on `dir`. Whoever else ends meanwhile is collected, as any parent would.
+    pub fn wait_engine(&mut self, child: &Child, verb: &str, dir: &Path, since: Instant) -> Step<EngineRun> {
+        let engine = child.id().cast_signed();
+        let status = loop {
+            match sys::wait_any(true) {
+                Ok(Some((pid, status))) if pid == engine => break status,
+                Ok(Some((pid, status))) => self.note(pid, status),
+                Ok(None) => {}
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Failure::new(format!("failed to wait for the engine: {e}"))),
+            }
+        };
+        let seconds = since.elapsed().as_secs_f64();
+        let read = |end: &str| fs::read(dir.join(format!("{verb}.{end}"))).unwrap_or_default();
+        let text = [read("log"), read("out")].concat();
+        Ok(EngineRun { status, seconds, text: String::from_utf8_lossy(&text).into_owned() })
+    }
+
+    fn engine(&self, verb: &str, dir: &Path) -> Step<Command> {
+        let out = File::create(dir.join(format!("{verb}.out")))?;
+        let log = dir.join(format!("{verb}.log"));
+        if log.exists() {
+            fs::remove_file(&log)?;
+        }
+        let mut command = Command::new(&self.spec.engine);
+        command.arg(verb).arg("-D").arg(dir).arg("-o").arg(format!("{verb}.log"));
+        // A measurement is of an engine as people use it; elsewhere its log must explain a failure.
+        if self.spec.route != Route::Bench {
+            command.arg("-v4");
+        }
+        command.current_dir(&self.spec.dir).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        Ok(command)
+    }
+
+    /// Collects who ended; the root's end is remembered.
+    pub fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = sys::wait_any(false) {
+            self.note(pid, status);
+        }
+    }
+
+    fn note(&mut self, pid: i32, status: ExitStatus) {
+        if pid == self.root.as_raw() {
+            self.ended = Some(status);
+        }
+    }
+
+    fn wait_root(&mut self) -> Step<ExitStatus> {
+        loop {
+            if let Some(status) = self.ended {
+                return Ok(status);
+            }
+            match sys::wait_any(true) {
+                Ok(Some((pid, status))) => self.note(pid, status),
+                Ok(None) => {}
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Failure::new(format!("the tree's root is no child of the cell's init: {e}"))),
+            }
+        }
+    }
+
+    /// `pass`, or the first failure that the case or one of its children wrote.
+    fn verdict_text(&self) -> Option<String> {
+        let text = fs::read_to_string(self.spec.scratch().join("verdict")).ok()?;
+        let failed = text.lines().find(|l| l.starts_with("fail"));
+        failed.or_else(|| text.lines().next()).map(str::to_owned)
+    }
+
+    fn log_tail(&self) -> Vec<String> {
+        let text = fs::read(self.spec.scratch().join("log")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let all: Vec<&str> = text.lines().collect();
+        all.iter().skip(all.len().saturating_sub(10)).map(|l| format!("case: {l}")).collect()
+    }
+}
+
+/// The first lines, and how many more there are.
+fn limited(mut lines: Vec<String>) -> Vec<String> {
+    const SHOWN: usize = 25;
+    if lines.len() > SHOWN {
+        let more = lines.len() - SHOWN;
+        lines.truncate(SHOWN);
+        lines.push(format!("and {more} differences more"));
+    }
+    lines
+}

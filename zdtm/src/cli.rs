@@ -1,0 +1,151 @@
+//! The command line of `cargo zdtm`.
+
+use crate::route::Route;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Starts tricky processes, dumps and restores them with an engine, and compares.
+#[derive(Parser)]
+#[command(name = "cargo zdtm")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands; the hidden ones are the harness's own processes inside a cell.
+#[derive(Subcommand)]
+pub enum Command {
+    /// List the cases with their routes and what they show
+    List(ListArgs),
+    /// Build the engine and the cases
+    Build,
+    /// Build everything, run the cases and report
+    Run(RunArgs),
+    /// Measure engines: wall time of dump and restore, time frozen, size of the images
+    Bench(BenchArgs),
+    /// The process that opens a cell's namespaces
+    #[command(name = "__worker", hide = true)]
+    Worker {
+        /// The cell's specification (JSON).
+        spec: PathBuf,
+    },
+    /// The first process of a cell, which runs the route
+    #[command(name = "__init", hide = true)]
+    Init {
+        /// The cell's specification (JSON).
+        spec: PathBuf,
+    },
+    /// Becomes a case: a clean session, then exec
+    #[command(name = "__start", hide = true)]
+    Start {
+        /// The cases' binary.
+        cases: PathBuf,
+        /// `area/case`.
+        case: String,
+        /// The scratch directory.
+        dir: PathBuf,
+    },
+}
+
+/// In what surroundings a case runs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Flavour {
+    /// As is: in the host's namespaces, save that pids are the cell's own.
+    Host,
+}
+
+impl Flavour {
+    /// The name in declarations and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Flavour::Host => "host",
+        }
+    }
+}
+
+/// Arguments of `list`.
+#[derive(Args)]
+pub struct ListArgs {
+    /// Only cases whose name (`area/case`) contains one of these
+    pub filters: Vec<String>,
+    /// Print JSON: an array of `{name, about, routes, flavours, missing}`
+    #[arg(long)]
+    pub json: bool,
+    /// Use the binaries that are there instead of building
+    #[arg(long)]
+    pub prebuilt: bool,
+}
+
+/// Arguments of `run`.
+#[derive(Args)]
+pub struct RunArgs {
+    /// Only cases whose name (`area/case`) contains one of these
+    pub filters: Vec<String>,
+    /// Filters are whole names
+    #[arg(long)]
+    pub exact: bool,
+    /// How many cells run side by side
+    #[arg(short, long, default_value_t = 2, value_name = "N")]
+    pub jobs: usize,
+    /// Only these flavours (several by commas)
+    #[arg(long, value_delimiter = ',')]
+    pub flavour: Vec<Flavour>,
+    /// Only these routes (several by commas); `none` runs the cases without an engine
+    #[arg(long, value_delimiter = ',')]
+    pub route: Vec<Route>,
+    /// Run everything this many times
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub repeat: usize,
+    /// An engine with CRIU's command line, instead of the one built here
+    #[arg(long, value_name = "PATH")]
+    pub engine: Option<PathBuf>,
+    /// Leave images, logs and scratch files of failed runs under target/zdtm/failures
+    #[arg(long)]
+    pub keep: bool,
+    /// Write the results as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Use the binaries that are there instead of building
+    #[arg(long)]
+    pub prebuilt: bool,
+    /// What the random instants of the route kill-engine derive from [default: the clock]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// How often the route kill-engine kills the engine
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub kills: usize,
+    /// Multiply every time limit, for slow machines
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    pub patience: f64,
+}
+
+/// Arguments of `bench`.
+#[derive(Args)]
+pub struct BenchArgs {
+    /// Only shapes whose name contains one of these (`cargo zdtm list bench` lists them)
+    pub shapes: Vec<String>,
+    /// Measure this engine too, in turn with the first, and print the ratios
+    #[arg(long, value_name = "ENGINE")]
+    pub vs: Option<PathBuf>,
+    /// An engine with CRIU's command line, instead of the one built here
+    #[arg(long, value_name = "PATH")]
+    pub engine: Option<PathBuf>,
+    /// How often each engine does each shape
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub rounds: usize,
+    /// Write all rounds, medians and ratios as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Use the binaries that are there instead of building
+    #[arg(long)]
+    pub prebuilt: bool,
+    /// Multiply every time limit, for slow machines
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    pub patience: f64,
+}
