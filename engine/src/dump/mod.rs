@@ -77,9 +77,13 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
     let drained = Instant::now();
     let pages = write::pages(&out, &mut collected, options)?;
     let draining = drained.elapsed();
-    write::images(&out, &tree, collected)?;
+    let links = write::images(&out, &tree, collected)?;
     cancel::check()?;
     out.seal(&write::manifest_head()?)?;
+    // A tree that runs on needs no new names for its deleted files.
+    if options.after != AfterDump::Run {
+        links.keep();
+    }
     let processes = tree.len();
     finish(tree, options.after)?;
     Ok(Report { freezing, frozen: started.elapsed(), draining, processes, pages })

@@ -5,12 +5,12 @@ use super::crew::{Member, Program, run_all};
 use super::load::Images;
 use super::seed::Layout;
 use crate::error::{Doing, Error, Result};
-use crate::kind::{self, RestoreContext, ghost};
+use crate::kind::{self, RestoreContext};
 use crate::options::RestoreOptions;
 use crate::remote::{Batch, Handle};
 use crate::sys::{self, RemoteAddr};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -35,15 +35,7 @@ pub fn open_all<'a>(
     options: &'a RestoreOptions,
     root: BorrowedFd<'a>,
 ) -> Result<RestoreContext<'a>> {
-    let mut cx = RestoreContext {
-        options,
-        root,
-        files: &images.files,
-        open: HashMap::new(),
-        pipes: kind::Pipes::default(),
-        ghosts: ghost::Restorer::default(),
-    };
-    load_contents(images, &mut cx)?;
+    let mut cx = RestoreContext::new(options, &images.dir, &images.files, root)?;
     let mut wanted = wanted(images);
     wanted.sort_unstable();
     let mut on_the_way = HashSet::new();
@@ -79,18 +71,6 @@ fn open_one(id: u32, images: &Images, cx: &mut RestoreContext<'_>, on_the_way: &
     }
     let fd = kind.restore(entry, cx)?;
     cx.open.insert(id, Arc::new(fd));
-    Ok(())
-}
-
-/// Reads what is in pipes.
-fn load_contents(images: &Images, cx: &mut RestoreContext<'_>) -> Result<()> {
-    use crate::image::kinds;
-    let dir = &images.dir;
-    if dir.open_file(&kinds::PIPES_DATA.single().to_string())?.is_some() {
-        for (record, bytes) in dir.read_all_with(kinds::PIPES_DATA.single(), |r| u64::from(r.bytes))? {
-            cx.pipes.contents.insert(record.pipe_id, (bytes, record.size));
-        }
-    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The restore: tree → memory → files → threads → identity → release. [`run`] is the list of its stages; each ends
 //! before the next begins, and what it made is gone if a later one fails.
 
+mod attach;
 mod creds;
 mod crew;
 mod files;
@@ -51,6 +52,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let tables = memory::build_and_verify(&images, &tree, &cx, &segments)?;
     identity::place(&images, &tree, &tables)?;
     hand_out(&images, &tree, &mut cx)?;
+    attach::run(&images, &tree)?;
     threads::spawn(&images, &mut tree)?;
     release::bury(&images, &mut tree)?;
     threads::dress(&images, &tree)?;
@@ -59,7 +61,9 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     threads::restrict(&images, &tree)?;
     identity::dumpable(&images, &tree)?;
     seccomp::install(&images, &tree)?;
+    cx.settle()?;
     release::prepare(&images, &tree, options.leave_stopped)?;
+    cx.ghosts.commit()?;
     let processes = images.tasks.len();
     release::let_go(&images, tree)?;
     let pid = images.tasks[0].pid();
@@ -101,7 +105,6 @@ fn hand_out(images: &Images, tree: &tree::Tree, cx: &mut crate::kind::RestoreCon
         work.push((&tree.leaders[i], given.collect()));
     }
     files::hand_out(&tree.layout, work)?;
-    cx.open.clear();
-    cx.pipes.close();
+    cx.close();
     Ok(())
 }
