@@ -4,10 +4,11 @@
 
 use super::Descriptor;
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{PipeDataEntry, StasisPipeEntry, StasisPipeStretch};
+use crate::image::proto::{FifoEntry, PipeDataEntry, StasisPipeEntry, StasisPipeStretch};
 use crate::image::{ImageDir, Name, NewImageDir, kinds};
 use crate::sys::{self, Errno};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -21,8 +22,12 @@ pub struct Contents {
     taken: HashSet<u32>,
     /// The records with their bytes.
     pub records: Vec<(PipeDataEntry, Vec<u8>)>,
-    /// What the records do not say.
-    pub more: Vec<StasisPipeEntry>,
+    /// What the records do not say, but for `quiet`.
+    more: Vec<StasisPipeEntry>,
+    /// Ends of fifos that report no hang-up.
+    quiet: HashMap<u32, Vec<u32>>,
+    /// Fifos that are open for writing.
+    written: HashSet<u32>,
 }
 
 impl Contents {
@@ -94,6 +99,40 @@ impl Contents {
             self.more.push(more);
         }
     }
+
+    /// Takes note of whether an end of a fifo, the file `id`, reports a hang-up. That matters where nobody has it open
+    /// for writing.
+    pub(super) fn note_end(&mut self, pipe_id: u32, id: u32, descriptor: &Descriptor) -> Result<()> {
+        if !is_reader(descriptor.flags()) {
+            self.written.insert(pipe_id);
+            return Ok(());
+        }
+        let mut polled = [PollFd::new(descriptor.copy.as_fd(), PollFlags::empty())];
+        poll(&mut polled, PollTimeout::ZERO).doing(|| format!("ask for the state of {}", descriptor.describe()))?;
+        if polled[0].revents().is_none_or(|events| !events.contains(PollFlags::POLLHUP)) {
+            self.quiet.entry(pipe_id).or_default().push(id);
+        }
+        Ok(())
+    }
+
+    /// What the records do not say, complete when every end was seen.
+    pub fn more(&self) -> Vec<StasisPipeEntry> {
+        let mut all = self.more.clone();
+        let mut quiet: Vec<_> = self.quiet.iter().filter(|(pipe_id, _)| !self.written.contains(pipe_id)).collect();
+        quiet.sort_unstable();
+        for (&pipe_id, ids) in quiet {
+            match all.iter_mut().find(|more| more.pipe_id == pipe_id) {
+                Some(more) => more.quiet = ids.clone(),
+                None => all.push(StasisPipeEntry {
+                    pipe_id,
+                    fifo: self.fifo.then_some(true),
+                    quiet: ids.clone(),
+                    ..StasisPipeEntry::default()
+                }),
+            }
+        }
+        all
+    }
 }
 
 impl Contents {
@@ -110,6 +149,11 @@ impl Contents {
         }
         Ok(writer.finish()?)
     }
+}
+
+/// Whether an end is for reading only.
+fn is_reader(flags: u32) -> bool {
+    flags & libc::O_ACCMODE as u32 == libc::O_RDONLY as u32
 }
 
 /// The bits of a mode that chmod(2) sets.
@@ -207,9 +251,12 @@ pub struct Pipes {
 #[derive(Debug)]
 struct Made {
     r: OwnedFd,
-    w: OwnedFd,
+    /// None when a fifo must have no writer for the moment.
+    w: Option<OwnedFd>,
     /// Whether the read end itself was handed out, and the write end.
     given: (bool, bool),
+    /// Files that are ends and are to be opened while there is no writer.
+    quiet: Vec<u32>,
 }
 
 /// What belongs in a pipe.
@@ -231,7 +278,7 @@ impl Pipes {
             content.bytes.extend_from_slice(&bytes);
         }
         for entry in images.read_all(kinds::STASIS_PIPE.single())? {
-            if entry.fifo.unwrap_or(false) == fifo
+            if entry.fifo() == fifo
                 && let Some(content) = pipes.contents.get_mut(&entry.pipe_id)
             {
                 content.more = entry;
@@ -246,13 +293,13 @@ impl Pipes {
         if !self.made.contains_key(&pipe_id) {
             let (r, w) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).doing(|| "make a pipe")?;
             self.fill(pipe_id, w.as_fd())?;
-            self.made.insert(pipe_id, Made { r, w, given: (false, false) });
+            self.made.insert(pipe_id, Made { r, w: Some(w), given: (false, false), quiet: Vec::new() });
         }
         let Some(made) = self.made.get_mut(&pipe_id) else { return Err(Error::state("a pipe is gone")) };
         let mode = flags as i32 & libc::O_ACCMODE;
-        let (from, given) = match mode {
-            libc::O_RDONLY => (&made.r, &mut made.given.0),
-            _ => (&made.w, &mut made.given.1),
+        let (from, given) = match (mode, &made.w) {
+            (libc::O_WRONLY | libc::O_RDWR, Some(w)) => (w, &mut made.given.1),
+            _ => (&made.r, &mut made.given.0),
         };
         // The ends that pipe2 made lack O_LARGEFILE, those opened by way of /proc have it: so they are told apart.
         let original = mode != libc::O_RDWR && flags & sys::file::large_file_flag() as u32 == 0 && !*given;
@@ -261,19 +308,32 @@ impl Pipes {
         }
         *given = true;
         let end = from.try_clone().doing(doing)?;
-        sys::file::set_flags(end.as_fd(), flags as i32).doing(doing)?;
+        sys::file::set_flags(end.as_fd(), flags as i32 & !libc::O_ASYNC).doing(doing)?;
         Ok(end)
     }
 
     /// As [`Pipes::end`], of the fifo that `path` refers to.
-    pub(super) fn end_of(&mut self, pipe_id: u32, path: BorrowedFd<'_>, flags: u32) -> Result<OwnedFd> {
+    pub(super) fn end_of(&mut self, fifo: &FifoEntry, path: BorrowedFd<'_>, flags: u32) -> Result<OwnedFd> {
+        let pipe_id = fifo.pipe_id;
         let doing = || format!("open an end of fifo {pipe_id}");
         if !self.made.contains_key(&pipe_id) {
             // Opened for both, a fifo waits for nobody; and while this is open, nobody waits for the other end.
             let w = reopen(path, libc::O_RDWR | libc::O_NONBLOCK).doing(doing)?;
-            let r = w.try_clone().doing(doing)?;
+            let r = reopen(path, libc::O_RDONLY | libc::O_NONBLOCK).doing(doing)?;
+            let quiet = self.contents.get(&pipe_id).map(|content| content.more.quiet.clone()).unwrap_or_default();
             self.fill(pipe_id, w.as_fd())?;
-            self.made.insert(pipe_id, Made { r, w, given: (true, true) });
+            self.made.insert(pipe_id, Made { r, w: Some(w), given: (true, true), quiet });
+        }
+        let Some(made) = self.made.get_mut(&pipe_id) else { return Err(Error::state("a fifo is gone")) };
+        // One that is opened while there is no writer reports no hang-up until one has come and gone.
+        if made.quiet.contains(&fifo.id) && is_reader(flags) {
+            made.w = None;
+            let end = open_end(path, flags | libc::O_NONBLOCK as u32).doing(doing)?;
+            sys::file::set_flags(end.as_fd(), flags as i32 & !libc::O_ASYNC).doing(doing)?;
+            return Ok(end);
+        }
+        if made.w.is_none() && is_reader(flags) {
+            made.w = Some(reopen(path, libc::O_RDWR | libc::O_NONBLOCK).doing(doing)?);
         }
         open_end(path, flags).doing(doing)
     }
@@ -319,12 +379,11 @@ impl Pipes {
     }
 }
 
-/// Opens an end anew. O_DIRECT and O_ASYNC of a pipe can only be set later.
+/// Opens an end anew. O_DIRECT of a pipe can only be set later; O_ASYNC only by the task.
 fn open_end(from: BorrowedFd<'_>, flags: u32) -> sys::Result<OwnedFd> {
-    let flags = flags as i32 & !(libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC | libc::O_NOFOLLOW);
-    let late = libc::O_DIRECT | libc::O_ASYNC;
-    let end = reopen(from, flags & !late)?;
-    if flags & late != 0 {
+    let flags = flags as i32 & !(libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_ASYNC);
+    let end = reopen(from, flags & !libc::O_DIRECT)?;
+    if flags & libc::O_DIRECT != 0 {
         sys::file::set_flags(end.as_fd(), flags)?;
     }
     Ok(end)
@@ -529,7 +588,18 @@ mod tests {
         let dumped = dump(&options(false), &ends).unwrap();
         drop(ends);
         restore(&dumped, &RestoreOptions::default(), |_, ends| {
-            assert_eq!(ends.iter().map(|d| d.info.flags).collect::<Vec<_>>(), before);
+            // O_ASYNC is the task's to set.
+            let kind = &crate::kind::pipe::Pipe;
+            let calls: Vec<_> = dumped
+                .entries
+                .iter()
+                .flat_map(|entry| crate::kind::Kind::attach(kind, entry, 0, &Default::default()))
+                .collect();
+            assert_eq!(calls.len(), 1);
+            let args = [ends[0].fd as u64, calls[0].args[1], calls[0].args[2]];
+            sys::file::run_for_test(calls[0].nr, args, None).unwrap();
+            let now: Vec<_> = ends.iter().map(|d| descriptor(d.copy.try_clone().unwrap()).info.flags).collect();
+            assert_eq!(now, before);
             assert!(ends.iter().all(|d| d.stat.st_ino == ends[0].stat.st_ino));
         })
         .unwrap();
