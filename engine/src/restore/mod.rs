@@ -1,16 +1,20 @@
 //! The restore: tree → memory → files → threads → identity → release. [`run`] is the list of its stages; each ends
 //! before the next begins, and what it made is gone if a later one fails.
 
+mod classes;
+mod cow;
 mod creds;
 mod crew;
 mod files;
 mod identity;
 mod load;
 mod memory;
+mod needs;
 mod release;
 mod seccomp;
 mod seed;
 mod segments;
+mod spans;
 mod threads;
 mod tree;
 mod vdso;
@@ -44,12 +48,15 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let started = Instant::now();
     let images = load::load(&options.common.images_dir)?;
     let root = memory::root(options)?;
-    let mut tree = tree::grow(&images, options)?;
+    let mut cx = files::context(&images, options, root.as_fd())?;
+    let needs = needs::open(&images, &mut cx)?;
+    let plan = cow::Plan::make(&images)?;
+    let mut tree = tree::grow(&images, options, &needs, &plan)?;
     let forking = started.elapsed();
-    let mut cx = files::open_all(&images, options, root.as_fd())?;
-    let segments = segments::Segments::make(&images)?;
-    let tables = memory::build(&images, &tree, &cx, &segments)?;
-    identity::place(&images, &tree, &tables)?;
+    files::open_rest(&images, &mut cx)?;
+    memory::build(&images, &tree, &needs.numbers, &plan)?;
+    identity::place(&images, &tree, &needs.numbers)?;
+    drop(needs);
     hand_out(&images, &tree, &mut cx)?;
     threads::spawn(&images, &mut tree)?;
     release::bury(&images, &mut tree)?;
@@ -86,7 +93,7 @@ pub fn wait(root: Pid) -> Result<u8> {
 /// Gives every descriptor table what the images have for it.
 fn hand_out(images: &Images, tree: &tree::Tree, cx: &mut crate::kind::RestoreContext<'_>) -> Result<()> {
     let mut work = Vec::new();
-    for (i, live) in memory::owners(images) {
+    for (i, live) in needs::owners(images) {
         let given = images.tables[&live.ids.files_id].iter().map(|fd| files::Given {
             number: fd.fd as i32,
             file: cx.open[&fd.id].clone(),
