@@ -10,6 +10,7 @@ mod freeze;
 mod inside;
 mod memory;
 mod seccomp;
+mod sharing;
 mod write;
 
 use crate::cancel;
@@ -74,10 +75,12 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
     let freezing = started.elapsed();
     check::tree(&tree, options)?;
     let mut collected = collect(&mut tree, options)?;
+    let sharing = sharing::find(&tree, &collected.processes)?;
     let drained = Instant::now();
     let pages = write::pages(&out, &mut collected, options)?;
     let draining = drained.elapsed();
     let links = write::images(&out, &tree, collected)?;
+    sharing.write(&out)?;
     cancel::check()?;
     out.seal(&write::manifest_head()?)?;
     // A tree that runs on needs no new names for its deleted files.

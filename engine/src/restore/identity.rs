@@ -3,14 +3,13 @@
 
 use super::crew::Program;
 use super::load::{LiveImage, TaskImage};
-use super::memory::{Need, Numbers};
+use super::needs::{Need, Numbers};
 use super::threads;
 use super::tree::Tree;
 use super::{crew::run_all, load::Images};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{ItimerEntry, PosixTimerEntry, SaEntry};
 use crate::sys;
-use std::collections::HashMap;
 use zerocopy::{Immutable, IntoBytes};
 
 /// `struct prctl_mm_map` of prctl(2) PR_SET_MM_MAP.
@@ -34,12 +33,11 @@ struct MmMap {
 }
 
 /// While the descriptors of the memory stage are there: executable, root, working directory, umask.
-pub fn place(images: &Images, tree: &Tree, tables: &HashMap<u32, Numbers>) -> Result<()> {
+pub fn place(images: &Images, tree: &Tree, numbers: &Numbers) -> Result<()> {
     let own_loginuid = crate::proc::task::login_uid(&crate::proc::ProcDir::current()?, &mut Vec::new())?;
     let mut work = Vec::new();
     for (i, task) in images.tasks.iter().enumerate() {
         let Some(live) = &task.live else { continue };
-        let numbers = &tables[&live.ids.files_id];
         let mut program = Program::new(&tree.layout);
         mm_map(&mut program, live, numbers);
         // Threads inherit it.

@@ -2,16 +2,20 @@
 //! before the next begins, and what it made is gone if a later one fails.
 
 mod attach;
+mod classes;
+mod cow;
 mod creds;
 mod crew;
 mod files;
 mod identity;
 mod load;
 mod memory;
+mod needs;
 mod release;
 mod seccomp;
 mod seed;
 mod segments;
+mod spans;
 mod threads;
 mod tree;
 mod vdso;
@@ -45,12 +49,15 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let started = Instant::now();
     let images = load::load(&options.common.images_dir)?;
     let root = memory::root(options)?;
-    let mut tree = tree::grow(&images, options)?;
+    let mut cx = files::context(&images, options, root.as_fd())?;
+    let needs = needs::open(&images, &mut cx)?;
+    let plan = cow::Plan::make(&images)?;
+    let mut tree = tree::grow(&images, options, &needs, &plan)?;
     let forking = started.elapsed();
-    let mut cx = files::open_all(&images, options, root.as_fd())?;
-    let segments = segments::Segments::make(&images)?;
-    let tables = memory::build_and_verify(&images, &tree, &cx, &segments)?;
-    identity::place(&images, &tree, &tables)?;
+    files::open_rest(&images, &mut cx)?;
+    memory::build_and_verify(&images, &tree, &needs.numbers, &plan)?;
+    identity::place(&images, &tree, &needs.numbers)?;
+    drop(needs);
     hand_out(&images, &tree, &mut cx)?;
     attach::run(&images, &tree)?;
     threads::spawn(&images, &mut tree)?;
@@ -91,7 +98,7 @@ pub fn wait(root: Pid) -> Result<u8> {
 fn hand_out(images: &Images, tree: &tree::Tree, cx: &mut crate::kind::RestoreContext<'_>) -> Result<()> {
     let mut work = Vec::new();
     let mut asynchronous = std::collections::HashSet::new();
-    for (i, live) in memory::owners(images) {
+    for (i, live) in needs::owners(images) {
         let given = images.tables[&live.ids.files_id].iter().map(|fd| files::Given {
             number: fd.fd as i32,
             file: cx.open[&fd.id].clone(),

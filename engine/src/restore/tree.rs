@@ -1,8 +1,10 @@
 //! The tree stage: every process is cloned with its pid by its parent, or by whoever brings it into its session; then
 //! sessions and groups are as they were. Helpers stand in for leaders that are dead.
 
+use super::cow::Plan;
 use super::crew::{Member, Program, run_all};
 use super::load::Images;
+use super::needs::Needs;
 use super::seed::{self, Layout};
 use crate::error::{Doing, Error, Result};
 use crate::options::RestoreOptions;
@@ -55,11 +57,12 @@ impl Drop for Tree {
 const OPTIONS: i32 = options::TRACE_CHILDREN | options::TRACE_EXEC | options::EXIT_KILL | options::SYSGOOD;
 
 /// Creates all processes.
-pub fn grow(images: &Images, options: &RestoreOptions) -> Result<Tree> {
+pub fn grow(images: &Images, options: &RestoreOptions, needs: &Needs, plan: &Plan) -> Result<Tree> {
     let layout = Layout::find(images)?;
     let mut grower = Grower::new(images, options, layout)?;
     grower.plant()?;
-    grower.descend(0)?;
+    grower.equip(needs)?;
+    grower.descend(0, needs, plan)?;
     grower.groups()?;
     grower.finish()
 }
@@ -227,8 +230,22 @@ impl<'a> Grower<'a> {
         Ok(())
     }
 
+    /// Gives the root the descriptors of the memory stage, which all others inherit.
+    fn equip(&self, needs: &Needs) -> Result<()> {
+        let root = self.members[0].as_ref().ok_or_else(|| Error::state("the root was not born"))?;
+        super::files::hand_out(&self.layout, vec![(root, needs.given())])
+    }
+
+    /// Has a process hold the pages that its descendants share.
+    fn prefill(&self, i: usize, needs: &Needs, plan: &Plan) -> Result<()> {
+        let Some(program) = plan.program(i, &self.layout, self.images, &needs.numbers)? else { return Ok(()) };
+        let member = self.members[i].as_ref().ok_or_else(|| Error::state("a process was not born"))?;
+        run_all(self.layout.stub(), &mut [(member, program)]).map(drop)
+    }
+
     /// Creates everything below a process.
-    fn descend(&mut self, i: usize) -> Result<()> {
+    fn descend(&mut self, i: usize, needs: &Needs, plan: &Plan) -> Result<()> {
+        self.prefill(i, needs, plan)?;
         let (pid, sid, born) = (self.pid(i), self.sid(i), self.born_sid[i]);
         let children = self.children[i].clone();
         let leads = sid == pid && born != pid;
@@ -249,7 +266,7 @@ impl<'a> Grower<'a> {
             }
         }
         for c in children {
-            self.descend(c)?;
+            self.descend(c, needs, plan)?;
         }
         Ok(())
     }
