@@ -16,6 +16,7 @@ mod tree;
 mod vdso;
 
 use crate::error::Result;
+use crate::fault;
 use crate::options::RestoreOptions;
 use crate::sys::Pid;
 use load::Images;
@@ -44,13 +45,16 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let started = Instant::now();
     let images = load::load(&options.common.images_dir)?;
     let root = memory::root(options)?;
+    fault::point("loaded")?;
     let mut tree = tree::grow(&images, options)?;
     let forking = started.elapsed();
     let mut cx = files::open_all(&images, options, root.as_fd())?;
+    fault::point("files")?;
     let segments = segments::Segments::make(&images)?;
     let tables = memory::build(&images, &tree, &cx, &segments)?;
     identity::place(&images, &tree, &tables)?;
     hand_out(&images, &tree, &mut cx)?;
+    fault::point("handed out")?;
     threads::spawn(&images, &mut tree)?;
     release::bury(&images, &mut tree)?;
     threads::dress(&images, &tree)?;
@@ -61,6 +65,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     seccomp::install(&images, &tree)?;
     release::prepare(&images, &tree)?;
     let processes = images.tasks.len();
+    fault::point("release")?;
     release::let_go(&images, tree, options.leave_stopped)?;
     let pid = images.tasks[0].pid();
     Ok(Report { pid, forking, total: started.elapsed(), processes })
