@@ -8,6 +8,8 @@ pub mod cli;
 pub mod core_x86;
 pub mod dump;
 pub mod error;
+pub mod fault;
+pub mod guardian;
 pub mod image;
 pub mod kind;
 pub mod log;

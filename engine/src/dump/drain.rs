@@ -3,6 +3,7 @@
 
 use crate::cancel;
 use crate::error::{Doing, Error, Result};
+use crate::fault;
 use crate::image::ChunkSums;
 use crate::options::ProgressSink;
 use crate::proc::pagemap::{self, PageEntry};
@@ -55,6 +56,7 @@ pub fn drain(targets: &[Target], progress: &ProgressSink) -> Result<()> {
     let pieces: Vec<Piece<'_>> = targets.iter().flat_map(cut).collect();
     pieces.par_iter().try_for_each(|piece| {
         cancel::check()?;
+        fault::point("copy memory")?;
         copy(piece)?;
         progress.add(piece.len);
         Ok(())

@@ -151,7 +151,7 @@ fn ask_threads(threads: &mut [Seized], timers: &[Timer], room: &Room<'_>) -> Res
     let mut leader = injector.batch(0, calls);
     let of_process = ProcessQuestions::add(&mut leader, timers);
     if let Some(leftover) = room.leftover {
-        for (at, len) in leftover.areas(pid) {
+        if let Some((at, len)) = leftover.areas() {
             leader.try_call(libc::SYS_munmap, &[at.0, len]);
         }
     }

@@ -74,7 +74,6 @@ pub fn collect(
     segments: &mut Segments,
 ) -> Result<Memory> {
     let pid = process.speaker();
-    let stale: Vec<(RemoteAddr, u64)> = leftover.map(|l| l.areas(pid).collect()).unwrap_or_default();
     let mut memory = Memory {
         vmas: Vec::with_capacity(areas.len()),
         runs: Vec::new(),
@@ -85,7 +84,7 @@ pub fn collect(
     };
     let mut mapped = HashMap::new();
     for area in areas {
-        if stale.iter().any(|(at, _)| at.0 == area.mapping.range.start) {
+        if leftover.is_some_and(|l| l.holds(area.mapping.range.start)) {
             continue;
         }
         memory.vmas.push(describe(pid, area, files, segments, &mut mapped)?);

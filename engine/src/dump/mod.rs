@@ -2,6 +2,7 @@
 //!
 //! On every way out but success with the tree killed, dropping the frozen threads gives them back what they had.
 
+mod cgroup;
 mod check;
 pub mod core;
 mod drain;
@@ -15,6 +16,7 @@ mod write;
 
 use crate::cancel;
 use crate::error::{Doing, Error, Result};
+use crate::fault;
 use crate::image::NewImageDir;
 use crate::image::proto::{CoreEntry, FdinfoEntry, FsEntry, MmEntry, StasisGuard, StasisRestartEntry, StasisTaskEntry};
 use crate::options::{AfterDump, DumpOptions};
@@ -22,6 +24,7 @@ use crate::proc::{smaps, task, timers};
 use crate::remote::Leftover;
 use crate::sys::kcmp::What;
 use crate::sys::{self, Pid, RemoteAddr};
+use cgroup::Cgroup;
 use freeze::Process;
 use std::time::{Duration, Instant};
 
@@ -70,17 +73,22 @@ struct OfProcess {
 /// nothing had happened, and the directory does not look complete.
 pub fn run(options: &DumpOptions) -> Result<Report> {
     let out = NewImageDir::create(&options.common.images_dir, options.sync)?;
+    fault::point("begin")?;
     let started = Instant::now();
-    let mut tree = freeze::freeze(options.pid, options.common.timeout)?;
+    let mut cgroup = Cgroup::find(options)?;
+    let mut tree = freeze::freeze(options.pid, options.common.timeout, &mut cgroup)?;
     let freezing = started.elapsed();
+    fault::point("frozen")?;
     check::tree(&tree, options)?;
     let mut collected = collect(&mut tree, options)?;
     let sharing = sharing::find(&tree, &collected.processes)?;
+    fault::point("collected")?;
     let drained = Instant::now();
     let pages = write::pages(&out, &mut collected, options)?;
     let draining = drained.elapsed();
     let links = write::images(&out, &tree, collected)?;
     sharing.write(&out)?;
+    fault::point("written")?;
     cancel::check()?;
     out.seal(&write::manifest_head()?)?;
     // A tree that runs on needs no new names for its deleted files.
@@ -185,7 +193,10 @@ fn collect_process(
     let mut buffer = Vec::new();
     let areas = smaps::read(&process.dir.thread(pid)?, &mut buffer)?;
     let mut vdso = memory::vdso(pid, &areas)?;
-    let leftover = vdso.as_mut().and_then(|(at, bytes)| Leftover::find(RemoteAddr(*at), bytes));
+    let leftover = vdso.as_mut().and_then(|(at, bytes)| Leftover::find(pid, RemoteAddr(*at), bytes));
+    if let Some(leftover) = &leftover {
+        process.threads.iter_mut().try_for_each(|t| t.seized.go_home(leftover))?;
+    }
     let table = match collected.tables.iter().any(|(id, _)| *id == ids.files_id) {
         true => None,
         false => Some((ids.files_id, collected.files.table(process)?)),

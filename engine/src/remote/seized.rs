@@ -168,6 +168,28 @@ impl Seized {
         ptrace::regs(self.tid).doing(|| format!("read the registers of task {}", self.tid))
     }
 
+    /// Lets a thread that an engine which was killed left on its way home arrive there. A stop ends its waiting, so it
+    /// goes on at once.
+    pub fn go_home(&mut self, leftover: &super::Leftover) -> Result<()> {
+        const TRIES: u32 = 3000;
+        for _ in 0..TRIES {
+            if !leftover.is_inside(&self.regs) {
+                return Ok(());
+            }
+            // What was mended belongs to our stub, whose call must end.
+            self.dirty = false;
+            self.resume()?;
+            std::thread::sleep(std::time::Duration::from_micros(200));
+            let regs = self.halt()?;
+            self.escaped(&regs)?;
+            if !leftover.is_inside(&self.regs) {
+                self.mend_interruption();
+                self.abort_rseq()?;
+            }
+        }
+        Err(Error::state(format!("task {} does not come back from an earlier dump that was killed", self.tid)))
+    }
+
     /// Notes that the thread is home again by itself and goes on from `regs`.
     pub(super) fn escaped(&mut self, regs: &Regs) -> Result<()> {
         self.regs = *regs;

@@ -60,6 +60,7 @@ fn open_one(id: u32, images: &Images, cx: &mut RestoreContext<'_>, on_the_way: &
     if !on_the_way.insert(id) {
         return Err(Error::state(format!("file {id} of the images needs itself")));
     }
+    crate::fault::point("open a file")?;
     let kind = kind::of_entry(entry)?;
     for needed in kind.needs(entry) {
         open_one(needed, images, cx, on_the_way)?;

@@ -21,6 +21,7 @@ mod tree;
 mod vdso;
 
 use crate::error::Result;
+use crate::fault;
 use crate::options::RestoreOptions;
 use crate::sys::Pid;
 use load::Images;
@@ -49,16 +50,19 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let started = Instant::now();
     let images = load::load(&options.common.images_dir)?;
     let root = memory::root(options)?;
+    fault::point("loaded")?;
     let mut cx = files::context(&images, options, root.as_fd())?;
     let needs = needs::open(&images, &mut cx)?;
     let plan = cow::Plan::make(&images)?;
     let mut tree = tree::grow(&images, options, &needs, &plan)?;
     let forking = started.elapsed();
     files::open_rest(&images, &mut cx)?;
+    fault::point("files")?;
     memory::build_and_verify(&images, &tree, &needs.numbers, &plan)?;
     identity::place(&images, &tree, &needs.numbers)?;
     drop(needs);
     hand_out(&images, &tree, &mut cx)?;
+    fault::point("handed out")?;
     attach::run(&images, &tree)?;
     threads::spawn(&images, &mut tree)?;
     release::bury(&images, &mut tree)?;
@@ -72,6 +76,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     release::prepare(&images, &tree, options.leave_stopped)?;
     cx.ghosts.commit()?;
     let processes = images.tasks.len();
+    fault::point("release")?;
     release::let_go(&images, tree)?;
     let pid = images.tasks[0].pid();
     Ok(Report { pid, forking, total: started.elapsed(), processes })

@@ -160,7 +160,7 @@ impl<'a> Grower<'a> {
         let pid = Pid::from_raw(pid as i32);
         let program = seed::program(&self.layout)?;
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing(|| "make a pipe")?;
-        let child = sys::clone::spawn_seed(pid, program.as_fd(), read.as_fd(), self.options.sibling)
+        let child = sys::clone::spawn_seed(pid, program.as_fd(), (read.as_fd(), write.as_fd()), self.options.sibling)
             .map_err(|errno| cannot_clone(pid, errno))?;
         let guard = Newborn(Some(child));
         ptrace::seize(child, OPTIONS).doing(|| format!("attach to the new process {child}"))?;
