@@ -11,6 +11,9 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// A test of the harness at this path.
+type Test = fn(&Path) -> anyhow::Result<()>;
+
 const CASE: &str = "tree/single";
 
 fn main() -> ExitCode {
@@ -23,7 +26,7 @@ fn main() -> ExitCode {
         }
     };
     let root = nix::unistd::geteuid().is_root();
-    let tests: [(&str, fn(&Path) -> anyhow::Result<()>); 6] = [
+    let tests: [(&str, Test); 6] = [
         ("an_engine_that_does_nothing", does_nothing),
         ("an_engine_that_only_kills", only_kills),
         ("an_engine_that_fails", fails),

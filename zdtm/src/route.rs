@@ -100,7 +100,10 @@ fn round(tree: &mut Tree, number: usize, before: &Witness) -> Step {
 
 fn bring_back(tree: &mut Tree, images: &Path, before: &Witness) -> Step {
     phase("restore", || tree.restore(images))?;
-    phase("compare", || tree.compare(before, "after the restore", Tolerance::None))?;
+    phase("compare", || tree.compare(before, "after the restore", Tolerance::None)).map_err(|mut failure| {
+        failure.details.push(tree.opinion());
+        failure
+    })?;
     tree.no_strays("after the restore")
 }
 

@@ -125,6 +125,11 @@ fn brief(value: &Value) -> String {
     let text = match value {
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),
         Value::String(text) => text.clone(),
+        Value::Object(area) if area.contains_key("prot") => {
+            let field = |name: &str| area.get(name).and_then(Value::as_str).unwrap_or("");
+            let end = field("end").trim_start_matches('0');
+            format!("to {end} {} {} ({})", field("prot"), field("name"), field("vm_flags"))
+        }
         // A descriptor's target, a thread's name, and a task's is that of its first thread.
         Value::Object(fields) => match fields.get("target").or(fields.get("Name")).or(fields.get("threads")) {
             Some(name) => brief(name),
