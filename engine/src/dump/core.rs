@@ -2,7 +2,7 @@
 //! in its leader's.
 
 use super::freeze::{Process, Thread};
-use super::inside::{OfProcess, OfThread, TimeValue};
+use super::inside::{OfProcess, OfThread, SIGNALS, TimeValue};
 use crate::core_x86;
 use crate::error::{Doing, Result};
 use crate::image::proto::{
@@ -67,7 +67,7 @@ pub fn of_process(sources: &Sources<'_>) -> Result<Cores> {
         let of_thread = &sources.threads[i];
         ptrace::xstate(tid, &mut xstate).doing(|| format!("read the extended state of task {tid}"))?;
         let regs = thread.seized.regs();
-        if let Some(syscall) = regs.syscall() {
+        if let Some(syscall) = thread.seized.syscall() {
             cores.restarts.push(StasisRestartEntry {
                 tid: tid.as_raw() as u32,
                 syscall,
@@ -106,9 +106,12 @@ pub fn of_zombie(process: &Process) -> CoreEntry {
         task_state: state::ZOMBIE,
         exit_code: process.stat.exit_code as u32,
         comm: process.stat.comm.clone(),
+        blk_sigset: process.status.signals.blocked,
+        sigactions: ignored(process.status.signals.ignored),
         ..TaskCoreEntry::default()
     };
-    CoreEntry { mtype: March::X8664 as i32, tc: Some(tc), ..CoreEntry::default() }
+    let thread_core = ThreadCoreEntry { creds: Some(creds(&process.status, 0)), ..ThreadCoreEntry::default() };
+    CoreEntry { mtype: March::X8664 as i32, tc: Some(tc), thread_core: Some(thread_core), ..CoreEntry::default() }
 }
 
 fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
@@ -143,6 +146,16 @@ fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
         stop_signo: leader.stopped_by,
         membarrier_registration_mask: (inside.membarrier != 0).then_some(inside.membarrier),
     })
+}
+
+/// What is known of a zombie's actions: which signals it ignored.
+fn ignored(set: u64) -> Vec<SaEntry> {
+    let fixed = [libc::SIGKILL, libc::SIGSTOP];
+    let action = |signal: i32| SaEntry {
+        sigaction: if set & 1 << (signal - 1) != 0 { libc::SIG_IGN as u64 } else { 0 },
+        ..SaEntry::default()
+    };
+    (1..=SIGNALS as i32).filter(|signal| !fixed.contains(signal)).map(action).collect()
 }
 
 /// All actions but those of SIGKILL and SIGSTOP, which cannot be changed and stand in no image.
@@ -290,6 +303,7 @@ fn extra(
     entry.xstate = (beyond != 0).then(|| xstate.to_vec());
     let Some(sources) = of_process else { return Ok(entry) };
     let inside = sources.inside;
+    entry.mcl_future = (inside.lock_future != 0).then_some(inside.lock_future as u32);
     entry.mdwe = (inside.mdwe != 0).then_some(inside.mdwe);
     entry.memory_merge = inside.memory_merge.then_some(true);
     entry.exit_signal =

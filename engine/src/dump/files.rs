@@ -36,14 +36,7 @@ pub struct Files<'a> {
 impl<'a> Files<'a> {
     /// No file yet.
     pub fn new(options: &'a DumpOptions) -> Files<'a> {
-        let cx = DumpContext {
-            options,
-            ghosts: kind::Ghosts::default(),
-            pipes: Default::default(),
-            fifos: Default::default(),
-            locks: Vec::new(),
-            next_id: 1,
-        };
+        let cx = DumpContext::new(options);
         Files { entries: Vec::new(), cx, known: HashMap::new(), paths: HashMap::new(), buffer: Vec::new() }
     }
 
@@ -71,6 +64,7 @@ impl<'a> Files<'a> {
             let flags = u32::from(info.flags & libc::O_CLOEXEC as u32 != 0);
             let descriptor = Descriptor { pid, fd, link, stat, info, copy };
             let (id, r#type) = self.of_descriptor(&descriptor)?;
+            kind::locks::dump(&descriptor, process.pid, id, &mut self.cx)?;
             table.push(FdinfoEntry { id, flags, r#type, fd: fd as u32, xattr_security_selinux: None });
         }
         Ok(table)
@@ -96,11 +90,11 @@ impl<'a> Files<'a> {
             Err(place) => place,
         };
         let kind = kind::recognise(descriptor)?;
-        let (id, r#type) = (self.cx.next_id, kind.fd_type() as i32);
-        self.cx.next_id += 1;
+        let (id, r#type) = (self.cx.new_id(), kind.fd_type() as i32);
         members.insert(place, (descriptor.pid, descriptor.fd, id, r#type));
         let entry = kind.dump(descriptor, id, &mut self.cx)?;
         self.entries.push(entry);
+        self.entries.append(&mut self.cx.more);
         Ok((id, r#type))
     }
 
@@ -137,8 +131,7 @@ impl<'a> Files<'a> {
         if let Some(&id) = self.paths.get(&key) {
             return Ok(id);
         }
-        let id = self.cx.next_id;
-        self.cx.next_id += 1;
+        let id = self.cx.new_id();
         let info = FdInfo {
             pos: 0,
             flags: flags as u32,

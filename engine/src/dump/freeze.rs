@@ -255,6 +255,7 @@ fn thread(mut seized: Seized, stopped_by: Option<u32>, dir: &ProcDir, buffer: &m
             |e| e.with_help("this needs CAP_SYS_ADMIN and an engine that is under no seccomp filter itself"),
         )?;
     }
+    seized.resolve_restart()?;
     seized.abort_rseq()?;
     Ok(Thread { seized, status, stopped_by })
 }

@@ -63,6 +63,8 @@ pub struct OfProcess {
     pub memory_merge: bool,
     /// MEMBARRIER_CMD_GET_REGISTRATIONS.
     pub membarrier: u32,
+    /// mlockall(2) for new areas: MCL_FUTURE, and MCL_ONFAULT with it.
+    pub lock_future: i32,
     /// The resource limits by number: soft and hard. From outside, another user's would be refused.
     pub limits: Vec<(u64, u64)>,
 }
@@ -88,6 +90,8 @@ pub struct Room<'a> {
     pub vdso_bytes: &'a [u8],
     /// What a killed engine left.
     pub leftover: Option<&'a Leftover>,
+    /// Whether it has locked memory.
+    pub locked: bool,
     /// Finds a hole of so many bytes.
     pub hole: &'a dyn Fn(u64) -> Option<u64>,
 }
@@ -148,10 +152,24 @@ fn ask_threads(threads: &mut [Seized], timers: &[Timer], room: &Room<'_>) -> Res
         batches.push((i, batch));
     }
     injector.run(&mut batches)?;
+    let lock_future = if room.locked { locks_new_areas(pid, hole)? } else { 0 };
     injector.leave()?;
-    let of_process = of_process.answers(&batches[0].1, timers);
+    let mut of_process = of_process.answers(&batches[0].1, timers);
+    of_process.lock_future = lock_future;
     let of_threads = questions.iter().zip(&batches).map(|(q, (_, batch))| q.answers(batch)).collect();
     Ok((of_process, of_threads))
+}
+
+/// Whether the kernel locks what the process maps anew: nothing says so but a new area, and the scratch area is one.
+fn locks_new_areas(pid: crate::sys::Pid, area: u64) -> Result<i32> {
+    use crate::proc::smaps::{self, VmFlags};
+    let areas = smaps::read(&crate::proc::ProcDir::open(pid)?, &mut Vec::new())?;
+    let flags = areas.iter().find(|a| a.mapping.range.start == area).map(|a| a.flags);
+    Ok(match flags {
+        Some(flags) if flags.contains(VmFlags::LOCK_ON_FAULT) => libc::MCL_FUTURE | libc::MCL_ONFAULT,
+        Some(flags) if flags.contains(VmFlags::LOCKED) => libc::MCL_FUTURE,
+        _ => 0,
+    })
 }
 
 const PR_GET_TID_ADDRESS: u64 = 40;
@@ -268,6 +286,7 @@ impl ProcessQuestions {
             mdwe: word(self.mdwe),
             memory_merge: word(self.memory_merge) != 0,
             membarrier: word(self.membarrier),
+            lock_future: 0,
             limits: (0..LIMITS as u64).map(|resource| pair(self.limits.plus(resource * 16))).collect(),
         }
     }

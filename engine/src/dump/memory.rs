@@ -75,8 +75,14 @@ pub fn collect(
 ) -> Result<Memory> {
     let pid = process.speaker();
     let stale: Vec<(RemoteAddr, u64)> = leftover.map(|l| l.areas(pid).collect()).unwrap_or_default();
-    let mut memory =
-        Memory { vmas: Vec::with_capacity(areas.len()), runs: Vec::new(), names: Vec::new(), flags: Vec::new(), guards: Vec::new(), vdso };
+    let mut memory = Memory {
+        vmas: Vec::with_capacity(areas.len()),
+        runs: Vec::new(),
+        names: Vec::new(),
+        flags: Vec::new(),
+        guards: Vec::new(),
+        vdso,
+    };
     let mut mapped = HashMap::new();
     for area in areas {
         if stale.iter().any(|(at, _)| at.0 == area.mapping.range.start) {
@@ -281,12 +287,7 @@ struct Pages {
 }
 
 /// The pages that private areas hold of their own: present or swapped out, and neither of a file nor the zero page.
-fn private_pages(
-    pid: Pid,
-    pagemap: std::os::fd::BorrowedFd<'_>,
-    areas: &[Area],
-    vmas: &[VmaEntry],
-) -> Result<Pages> {
+fn private_pages(pid: Pid, pagemap: std::os::fd::BorrowedFd<'_>, areas: &[Area], vmas: &[VmaEntry]) -> Result<Pages> {
     let user = |a: &&Area| a.mapping.kind() != Name::Vsyscall;
     let Some(first) = areas.iter().find(user) else { return Ok(Pages::default()) };
     let last = areas.iter().rev().find(user).unwrap_or(first);

@@ -15,7 +15,7 @@ mod write;
 use crate::cancel;
 use crate::error::{Doing, Error, Result};
 use crate::image::NewImageDir;
-use crate::image::proto::{StasisGuard, CoreEntry, FdinfoEntry, FsEntry, MmEntry, StasisRestartEntry, StasisTaskEntry};
+use crate::image::proto::{CoreEntry, FdinfoEntry, FsEntry, MmEntry, StasisGuard, StasisRestartEntry, StasisTaskEntry};
 use crate::options::{AfterDump, DumpOptions};
 use crate::proc::{smaps, task, timers};
 use crate::remote::Leftover;
@@ -77,9 +77,13 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
     let drained = Instant::now();
     let pages = write::pages(&out, &mut collected, options)?;
     let draining = drained.elapsed();
-    write::images(&out, &tree, collected)?;
+    let links = write::images(&out, &tree, collected)?;
     cancel::check()?;
     out.seal(&write::manifest_head()?)?;
+    // A tree that runs on needs no new names for its deleted files.
+    if options.after != AfterDump::Run {
+        links.keep();
+    }
     let processes = tree.len();
     finish(tree, options.after)?;
     Ok(Report { freezing, frozen: started.elapsed(), draining, processes, pages })
@@ -191,7 +195,9 @@ fn collect_process(
             Error::unsupported(format!("process {pid}"), "it has no vDSO, where the engine would put its stub")
         })?;
         let hole = |len| memory::hole(&areas, len);
-        let room = inside::Room { vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
+        let locked = process.status.vm_locked.unwrap_or(0) > 0;
+        let room =
+            inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
         inside::ask(process, &posix, &room)?
     };
     let memory =

@@ -3,13 +3,14 @@
 use super::drain::{self, Source, Target};
 use super::freeze::Process;
 use super::{Collected, OfProcess};
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::image::kinds;
 use crate::image::proto::{
-    InventoryEntry, Lsmtype, PagemapEntry, PagemapHead, PluginsEntry, PstreeEntry, TaskKobjIdsEntry, TimensEntry,
-    Timespec,
+    FileLockEntry, InventoryEntry, Lsmtype, PagemapEntry, PagemapHead, PluginsEntry, PstreeEntry, TaskKobjIdsEntry,
+    TimensEntry, Timespec,
 };
 use crate::image::{ChunkSums, ManifestHead, NewImageDir};
+use crate::kind::{LinkRemaps, locks::Locks};
 use crate::options::DumpOptions;
 use crate::sys;
 use std::sync::OnceLock;
@@ -72,7 +73,9 @@ pub fn pages(out: &NewImageDir, collected: &mut Collected<'_>, options: &DumpOpt
             continue;
         }
         let runs = std::mem::take(&mut process.runs);
-        let source = Source::Task(process.cores[0].0);
+        let speaker = process.cores[0].0;
+        let pagemap = crate::proc::ProcDir::open(speaker)?.open_file("pagemap")?;
+        let source = Source::Task(speaker, pagemap);
         let target = target(out, targets.len(), source, runs, process.vdso.take())?;
         write_map(out, kinds::PAGEMAP.of(process.pid.as_raw() as u64), &target, targets.len())?;
         targets.push(target);
@@ -126,8 +129,8 @@ fn write_map(out: &NewImageDir, name: crate::image::Name<PagemapEntry>, target: 
     Ok(writer.finish()?)
 }
 
-/// Writes everything but the pages.
-pub fn images(out: &NewImageDir, tree: &[Process], collected: Collected<'_>) -> Result<()> {
+/// Writes everything but the pages. The names that it makes for deleted files last as long as what it returns.
+pub fn images(out: &NewImageDir, tree: &[Process], mut collected: Collected<'_>) -> Result<LinkRemaps> {
     out.write_one(kinds::INVENTORY.single(), &inventory())?;
     let entries: Vec<PstreeEntry> = tree.iter().map(|p| pstree(p, &tree[0])).collect();
     out.write_all(kinds::PSTREE.single(), &entries)?;
@@ -137,25 +140,29 @@ pub fn images(out: &NewImageDir, tree: &[Process], collected: Collected<'_>) -> 
     for (id, table) in &collected.tables {
         out.write_all(kinds::FDINFO.of(*id), table)?;
     }
-    let files = &collected.files;
+    check_holders(tree, &collected.files.cx.locks)?;
+    let files = &mut collected.files;
+    let links = files.cx.write(&mut files.entries, out)?;
     out.write_all(kinds::FILES.single(), &files.entries)?;
-    for (name, contents) in [(kinds::PIPES_DATA, &files.cx.pipes), (kinds::FIFO_DATA, &files.cx.fifos)] {
-        if !contents.records.is_empty() {
-            let mut writer = out.writer(name.single());
-            for (record, bytes) in &contents.records {
-                writer.entry(record)?;
-                writer.payload(bytes)?;
-            }
-            writer.finish()?;
-        }
-    }
     out.write_one(kinds::SECCOMP.single(), &collected.filters.finish())?;
     out.write_one(kinds::TIMENS.of(0u32), &clocks()?)?;
     if !collected.restarts.is_empty() {
         out.write_all(kinds::STASIS_RESTART.single(), &collected.restarts)?;
     }
     out.write_all(kinds::STASIS_TASK.single(), &collected.tasks)?;
-    Ok(())
+    Ok(links)
+}
+
+/// Refuses locks whose holder is outside the tree: it shares a descriptor table with a process in it.
+fn check_holders(tree: &[Process], locks: &Locks) -> Result<()> {
+    let outside = |lock: &&FileLockEntry| !tree.iter().any(|process| process.pid.as_raw() == lock.pid);
+    match locks.entries.iter().find(outside) {
+        None => Ok(()),
+        Some(lock) => Err(Error::unsupported(
+            format!("the lock on descriptor {} of process {}", lock.fd, lock.pid),
+            "its holder is outside the tree",
+        )),
+    }
 }
 
 fn process_files(out: &NewImageDir, process: &OfProcess) -> Result<()> {

@@ -282,6 +282,10 @@ kinds! {
     STASIS_SHARING "stasis-sharing.img" Common(0x5354_5302) StasisSharingEntry;
     /// State of tasks that CRIU's messages have no field for.
     STASIS_TASK "stasis-task.img" Common(0x5354_5403) StasisTaskEntry;
+    /// What deleted files have that CRIU's message has no field for.
+    STASIS_GHOST "stasis-ghost.img" Common(0x5354_4705) StasisGhostEntry;
+    /// Owners of pipes, and packets inside pipes and fifos.
+    STASIS_PIPE "stasis-pipe.img" Common(0x5354_5006) StasisPipeEntry;
     /// What a complete directory holds.
     STASIS_MANIFEST "stasis-manifest.img" Common(0x5354_4d04) StasisManifestEntry;
 }

@@ -1,6 +1,6 @@
 //! An eventfd: its counter, its semaphore mode, its flags and its owner survive. The model of a small kind.
 
-use super::{Descriptor, DumpContext, Kind, RestoreContext, set_owner};
+use super::{Descriptor, DumpContext, Kind, RestoreContext};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{EventfdFileEntry, FdTypes, FileEntry};
 use crate::proc::fdinfo::Body;
@@ -37,7 +37,7 @@ impl Kind for Eventfd {
         Vec::new()
     }
 
-    fn restore(&self, entry: &FileEntry, _: &mut RestoreContext<'_>) -> Result<OwnedFd> {
+    fn restore(&self, entry: &FileEntry, cx: &mut RestoreContext<'_>) -> Result<OwnedFd> {
         let Some(efd) = &entry.efd else { return Err(missing(entry, "eventfd")) };
         let mode = if efd.flags & SEMAPHORE != 0 { EfdFlags::EFD_SEMAPHORE } else { EfdFlags::empty() };
         let fd = EventFd::from_value_and_flags(0, mode | EfdFlags::EFD_CLOEXEC).doing(|| "make an eventfd")?;
@@ -48,7 +48,7 @@ impl Kind for Eventfd {
             fd.write(efd.counter).doing(|| "fill an eventfd")?;
         }
         crate::sys::file::set_flags(fd.as_fd(), (efd.flags & !SEMAPHORE) as i32).doing(|| "set flags of an eventfd")?;
-        set_owner(fd.as_fd(), &efd.fown)?;
+        cx.set_owner(fd.as_fd(), &efd.fown)?;
         Ok(fd.into())
     }
 }

@@ -4,25 +4,29 @@
 //! descriptor of the engine's, and adds to a task's batch what only the task can do. A descriptor that no kind claims
 //! cannot be dumped; the error names it.
 
+mod buildid;
+mod context;
 mod eventfd;
 mod fifo;
 pub mod ghost;
 pub mod locks;
 mod pipe;
+mod pipe_data;
+mod procfs;
 pub mod regfile;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FileEntry, FownEntry};
-use crate::options::InheritKey;
 use crate::proc::fdinfo::FdInfo;
-use crate::sys::{self, Errno, Pid};
+use crate::sys::{self, Pid};
 use nix::sys::stat::{FileStat, SFlag};
-use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::os::fd::{AsFd, OwnedFd};
 
-pub use ghost::Ghosts;
-pub use pipe::Pipes;
+pub use context::{DumpContext, RestoreContext};
+pub use ghost::{Ghosts, LinkRemaps};
+pub use pipe_data::{Contents, Pipes};
 
 /// Every kind, in the order in which they are asked.
 pub static KINDS: &[&dyn Kind] = &[&eventfd::Eventfd, &pipe::Pipe, &fifo::Fifo, &regfile::RegFile];
@@ -104,44 +108,17 @@ pub fn no_owner() -> FownEntry {
     FownEntry { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 }
 }
 
-/// What the kinds share while a tree is dumped.
-pub struct DumpContext<'a> {
-    /// What the caller asked for.
-    pub options: &'a crate::options::DumpOptions,
-    /// Deleted files.
-    pub ghosts: Ghosts,
-    /// The pipes whose content was taken.
-    pub pipes: pipe::Contents,
-    /// The same for fifos.
-    pub fifos: pipe::Contents,
-    /// Locks found.
-    pub locks: Vec<crate::image::proto::FileLockEntry>,
-    /// The next file id that is free.
-    pub next_id: u32,
-}
-
-/// What the kinds share while a tree is restored.
-pub struct RestoreContext<'a> {
-    /// What the caller asked for.
-    pub options: &'a crate::options::RestoreOptions,
-    /// The target's root directory: paths of the images are resolved below it and never leave it.
-    pub root: BorrowedFd<'a>,
-    /// Every file of the images by its id.
-    pub files: &'a HashMap<u32, FileEntry>,
-    /// The files that are already there.
-    pub open: HashMap<u32, Arc<OwnedFd>>,
-    /// The pipes made so far.
-    pub pipes: Pipes,
-    /// Deleted files, by the id of the file that shows them.
-    pub ghosts: ghost::Restorer,
-}
-
-impl RestoreContext<'_> {
-    /// The descriptor that the caller gave for an object (`--inherit-fd`), copied.
-    pub fn inherited(&self, is_it: impl Fn(&InheritKey) -> bool) -> Result<Option<OwnedFd>> {
-        let Some(given) = self.options.inherit_fds.iter().find(|i| is_it(&i.key)) else { return Ok(None) };
-        sys::file::duplicate(given.fd.get()).doing(|| format!("take the inherited descriptor {given}")).map(Some)
-    }
+/// A call that only the task itself can make, for one of its batches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchCall {
+    /// The number of the system call.
+    pub nr: i64,
+    /// Its arguments.
+    pub args: [u64; 6],
+    /// The index of the argument that points at data, and the bytes that it is to point at.
+    pub data: Option<(usize, Vec<u8>)>,
+    /// What it does, for the error if it fails; follows "failed to".
+    pub doing: String,
 }
 
 /// The kind that claims a descriptor, or an error that names it.
@@ -194,24 +171,12 @@ fn unsupported(descriptor: &Descriptor) -> Error {
     Error::unsupported(descriptor.describe(), format!("{kind} not supported yet"))
         .with_help("close the descriptor before the dump")
 }
-
-/// Sets the owner of asynchronous I/O. The kernel keeps the credentials of whoever sets it; where they are not ours,
-/// this thread takes them for the moment of the call.
-pub fn set_owner(fd: BorrowedFd<'_>, owner: &FownEntry) -> Result<()> {
-    if owner.signum != 0 {
-        sys::file::set_io_signal(fd, owner.signum as i32).doing(|| "set the signal of a descriptor")?;
-    }
-    if owner.pid == 0 {
-        return Ok(());
-    }
-    let set = || sys::file::set_owner(fd, owner.pid_type as i32, owner.pid as i32);
-    let done = if owner.uid == 0 && owner.euid == 0 { set() } else { sys::file::as_user(owner.uid, owner.euid, set) };
-    match done {
-        // The owner has exited since: nobody gets the signal, as before.
-        Err(Errno::ESRCH) => {
-            tracing::warn!("the owner {} of a descriptor is gone", owner.pid);
-            Ok(())
-        }
-        other => other.doing(|| format!("make {} the owner of a descriptor", owner.pid)),
-    }
+/// The flags of a file that has O_ASYNC.
+pub fn asynchronous(entry: &FileEntry) -> Option<u32> {
+    let flags = [
+        entry.reg.as_ref().map(|f| f.flags),
+        entry.pipe.as_ref().map(|f| f.flags),
+        entry.efd.as_ref().map(|f| f.flags),
+    ];
+    flags.into_iter().flatten().find(|flags| flags & libc::O_ASYNC as u32 != 0)
 }

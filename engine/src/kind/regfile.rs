@@ -1,20 +1,29 @@
 //! A file opened by name: regular files, directories, symbolic links (O_PATH), the memory devices. Path, offset, flags
-//! and owner survive; the file itself must still be there and, unless it is deleted ([`super::ghost`]), have the size
-//! and the mode that it had.
+//! and owner survive; the file itself must still be there and, unless it is deleted ([`super::ghost`]), have the size,
+//! the mode and the build id that it had. Descriptors given by the caller (`--inherit-fd`) are taken as they are.
 
-use super::{Descriptor, DumpContext, Kind, RestoreContext, eventfd::missing, set_owner};
+use super::context::Late;
+use super::{Descriptor, DumpContext, Kind, RestoreContext, buildid, eventfd::missing, ghost, procfs};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FileEntry, RegFileEntry};
-use crate::sys::{self, Errno};
+use crate::options::{External, FileValidation, InheritKey};
+use crate::sys;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{SFlag, fstat, major, minor};
+use nix::unistd::Whence;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 /// See the module.
 pub struct RegFile;
 
 /// Flags that open(2) acts on once and that must not be repeated.
-const ONCE: u32 = (libc::O_CREAT | libc::O_EXCL | libc::O_NOCTTY | libc::O_TRUNC) as u32;
+const ONCE: i32 = libc::O_CREAT | libc::O_EXCL | libc::O_NOCTTY | libc::O_TRUNC;
+/// The bit of O_TMPFILE that is its own; the other is O_DIRECTORY.
+pub(super) const TMPFILE: i32 = libc::O_TMPFILE & !libc::O_DIRECTORY;
+/// The permission bits of a mode.
+const PERMISSIONS: u32 = 0o777;
 
 impl Kind for RegFile {
     fn fd_type(&self) -> FdTypes {
@@ -26,19 +35,20 @@ impl Kind for RegFile {
             return false;
         }
         match descriptor.file_type() {
-            SFlag::S_IFREG | SFlag::S_IFDIR | SFlag::S_IFLNK => true,
-            SFlag::S_IFCHR => descriptor.is_path() || is_memory_device(descriptor.stat.st_rdev),
+            SFlag::S_IFREG | SFlag::S_IFDIR | SFlag::S_IFLNK | SFlag::S_IFBLK => true,
+            SFlag::S_IFCHR => descriptor.is_path() || is_memory_device(descriptor),
             _ => descriptor.is_path(),
         }
     }
 
     fn dump(&self, descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> Result<FileEntry> {
         let mut reg = describe(descriptor, id)?;
-        reg.pos = u64::try_from(descriptor.info.pos).unwrap_or(0);
-        reg.flags = descriptor.flags();
+        // Files of addresses have positions that are negative as the kernel prints them.
+        reg.pos = descriptor.info.pos as u64;
         reg.fown = descriptor.owner()?;
-        super::ghost::dump(descriptor, &mut reg, cx)?;
-        super::locks::dump(descriptor, cx)?;
+        if !external(descriptor, &mut reg, cx) {
+            dump_name(descriptor, &mut reg, cx)?;
+        }
         Ok(FileEntry { r#type: FdTypes::Reg as i32, id, reg: Some(reg), ..FileEntry::default() })
     }
 
@@ -48,22 +58,41 @@ impl Kind for RegFile {
 
     fn restore(&self, entry: &FileEntry, cx: &mut RestoreContext<'_>) -> Result<OwnedFd> {
         let Some(reg) = &entry.reg else { return Err(missing(entry, "regular file")) };
-        let fd = open(reg, cx)?;
-        let doing = || format!("give file {} back what it had", name(reg));
-        if reg.flags & libc::O_PATH as u32 == 0 {
-            if reg.pos != 0 {
-                nix::unistd::lseek(&fd, reg.pos as i64, nix::unistd::Whence::SeekSet).doing(doing)?;
-            }
-            sys::file::set_flags(fd.as_fd(), reg.flags as i32).doing(doing)?;
-            set_owner(fd.as_fd(), &reg.fown)?;
+        if let Some(fd) = given(reg, cx)? {
+            return Ok(fd);
         }
+        let fd = open(reg, cx)?;
+        if reg.flags & libc::O_PATH as u32 != 0 || is_fifo(reg) {
+            return Ok(fd);
+        }
+        let doing = || format!("give file {} back what it had", name(reg));
+        if reg.pos != 0 && !cx.ghosts.is_dead(reg.id) {
+            match procfs::is_on(fd.as_fd()).doing(doing)? {
+                true => cx.later(fd.as_fd(), Late::Position(reg.pos as i64))?,
+                false => nix::unistd::lseek(&fd, reg.pos as i64, Whence::SeekSet).doing(doing).map(drop)?,
+            }
+        }
+        // Every other flag was given to open.
+        if reg.flags & libc::O_ASYNC as u32 != 0 {
+            sys::file::set_flags(fd.as_fd(), reg.flags as i32).doing(doing)?;
+        }
+        cx.set_owner(fd.as_fd(), &reg.fown)?;
         Ok(fd)
     }
 }
 
-/// null, zero, full, random, urandom, kmsg: devices without a state of their own.
-fn is_memory_device(rdev: u64) -> bool {
-    major(rdev) == 1 && matches!(minor(rdev), 3 | 5 | 7 | 8 | 9 | 11)
+/// null, zero, full, random, urandom: devices without a state of their own; kmsg, the kernel's log, where it is only
+/// written (a reader has a place in it).
+fn is_memory_device(descriptor: &Descriptor) -> bool {
+    const KMSG: u64 = 11;
+    let rdev = descriptor.stat.st_rdev;
+    let write_only = descriptor.flags() & libc::O_ACCMODE as u32 == libc::O_WRONLY as u32;
+    major(rdev) == 1 && (matches!(minor(rdev), 3 | 5 | 7 | 8 | 9) || (minor(rdev) == KMSG && write_only))
+}
+
+/// Whether an entry is the path of a fifo, whose ends [`super::fifo`] opens.
+pub(super) fn is_fifo(reg: &RegFileEntry) -> bool {
+    reg.flags & libc::O_PATH as u32 == 0 && reg.mode.is_some_and(|mode| mode & libc::S_IFMT == libc::S_IFIFO)
 }
 
 /// The message of a file, without what belongs to its open file description.
@@ -86,43 +115,117 @@ pub fn describe(descriptor: &Descriptor, id: u32) -> Result<RegFileEntry> {
     })
 }
 
+/// Whether the caller supplies the file at restore (`--external file[…]`): then the images only name it.
+fn external(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &DumpContext<'_>) -> bool {
+    let is_it = |external: &&External| {
+        matches!(external, External::File { mnt_id, inode }
+            if i64::from(*mnt_id) == i64::from(descriptor.info.mnt_id) && *inode == descriptor.stat.st_ino)
+    };
+    let Some(key) = cx.options.common.external.iter().find(is_it) else { return false };
+    reg.name = key.to_string().into_bytes();
+    (reg.ext, reg.size, reg.mode) = (Some(true), None, None);
+    true
+}
+
+/// Finds out what leads back to the file: its path, or what is in its place.
+fn dump_name(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &mut DumpContext<'_>) -> Result<()> {
+    match procfs::check(descriptor)? {
+        Some(dead) => ghost::dump_dead(descriptor, dead, reg, cx),
+        None => ghost::dump(descriptor, reg, cx)?,
+    }
+    Ok(())
+}
+
 /// The message of a file that a task has without a descriptor: its executable, a directory, a mapped file.
 pub fn dump_path(descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> Result<FileEntry> {
+    if !descriptor.link.starts_with(b"/") {
+        return Err(Error::unsupported(descriptor.describe(), "it is on no mount of this namespace"));
+    }
     let mut reg = describe(descriptor, id)?;
     reg.flags = descriptor.flags() & !(libc::O_DIRECTORY as u32);
-    super::ghost::dump(descriptor, &mut reg, cx)?;
+    dump_name(descriptor, &mut reg, cx)?;
+    // Programs and libraries are all mapped; of other files nobody expects a build id.
+    if descriptor.file_type() == SFlag::S_IFREG && cx.options.file_validation == FileValidation::BuildId {
+        let id = buildid::read(descriptor.copy.as_fd());
+        reg.build_id = id.doing(|| format!("read the build id of {}", descriptor.describe()))?.unwrap_or_default();
+    }
     Ok(FileEntry { r#type: FdTypes::Reg as i32, id, reg: Some(reg), ..FileEntry::default() })
 }
 
-/// Opens the file of an entry below the target's root and checks that it is the one that was dumped.
+/// The descriptor that the caller supplies for a file, untouched: what it is and where it stands is the caller's.
+fn given(reg: &RegFileEntry, cx: &RestoreContext<'_>) -> Result<Option<OwnedFd>> {
+    if reg.ext() {
+        let text = name(reg);
+        let key = match text.parse() {
+            Ok(External::File { mnt_id, inode }) => InheritKey::File { mnt_id, inode },
+            _ => {
+                return Err(Error::state(format!("file {} of the images is external, but has no key: {text}", reg.id)));
+            }
+        };
+        let fd = cx.inherited(|given| *given == key)?;
+        return fd.map(Some).ok_or_else(|| {
+            let what = format!("{text} was left out of the dump as external, and no descriptor is given for it");
+            Error::state(what).with_help(format!("use --inherit-fd 'fd[N]:{text}'"))
+        });
+    }
+    let path = OsStr::from_bytes(reg.name.strip_prefix(b"/").unwrap_or(&reg.name));
+    cx.inherited(|given| matches!(given, InheritKey::Path(given) if given.as_os_str() == path))
+}
+
+/// Opens the file of an entry below the target's root and checks that it is the one that was dumped. A fifo is opened
+/// with O_PATH: everything else could block.
 pub fn open(reg: &RegFileEntry, cx: &mut RestoreContext<'_>) -> Result<OwnedFd> {
-    if let Some(fd) = super::ghost::open(reg, cx)? {
+    if let Some(fd) = ghost::open(reg, cx)? {
         return Ok(fd);
     }
-    let fd = open_below(cx.root, &reg.name, reg.flags & !ONCE)
-        .doing(|| format!("open {}", name(reg)))
-        .map_err(|e| e.with_help("the file must be there as it was when the process was dumped"))?;
-    check(reg, fd.as_fd())?;
+    let open = |flags| {
+        open_below(cx.root, &reg.name, flags, ResolveFlag::RESOLVE_IN_ROOT)
+            .doing(|| format!("open {}", name(reg)))
+            .map_err(|e| e.with_help("the file must be there as it was when the process was dumped"))
+    };
+    if reg.mode.is_none() {
+        // An old image; opening what may be a fifo could block.
+        let probe = open(OFlag::O_PATH | OFlag::O_CLOEXEC)?;
+        let stat = fstat(&probe).doing(|| format!("look at {}", name(reg)))?;
+        if stat.st_mode & libc::S_IFMT == libc::S_IFIFO {
+            return Ok(probe);
+        }
+    }
+    let fd = open(how(reg))?;
+    check(reg, fd.as_fd(), cx)?;
     Ok(fd)
 }
 
+/// The flags with which an entry's file is opened: those it had, without what open does once or does not take.
+pub(super) fn how(reg: &RegFileEntry) -> OFlag {
+    let mut flags = reg.flags as i32 & !(ONCE | libc::O_ASYNC);
+    if flags & TMPFILE != 0 {
+        // The file has a name by now.
+        flags &= !libc::O_TMPFILE;
+    }
+    // openat2 refuses what open ignores.
+    if flags & libc::O_PATH != 0 {
+        flags &= libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+        if reg.mode.is_some_and(|mode| mode & libc::S_IFMT == libc::S_IFLNK) {
+            flags |= libc::O_NOFOLLOW;
+        }
+    } else if is_fifo(reg) {
+        flags = libc::O_PATH;
+    } else {
+        flags |= libc::O_NOCTTY;
+    }
+    OFlag::from_bits_retain(flags | libc::O_CLOEXEC)
+}
+
 /// Opens a path below `root` that may not lead out of it.
-pub fn open_below(root: BorrowedFd<'_>, path: &[u8], flags: u32) -> sys::Result<OwnedFd> {
+pub fn open_below(root: BorrowedFd<'_>, path: &[u8], flags: OFlag, resolve: ResolveFlag) -> sys::Result<OwnedFd> {
     let relative = path.strip_prefix(b"/").unwrap_or(path);
     let relative = if relative.is_empty() { &b"."[..] } else { relative };
-    // O_ASYNC takes effect only through F_SETFL.
-    let flags = OFlag::from_bits_retain((flags as i32 & !libc::O_ASYNC) | libc::O_CLOEXEC | libc::O_NOCTTY);
-    // openat2 refuses what open ignores.
-    let flags = if flags.contains(OFlag::O_PATH) {
-        flags & (OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW)
-    } else {
-        flags
-    };
-    openat2(root, relative, OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT))
+    openat2(root, relative, OpenHow::new().flags(flags).resolve(resolve))
 }
 
 /// Refuses a file that is not the one that was dumped.
-fn check(reg: &RegFileEntry, fd: BorrowedFd<'_>) -> Result<()> {
+pub(super) fn check(reg: &RegFileEntry, fd: BorrowedFd<'_>, cx: &RestoreContext<'_>) -> Result<()> {
     let stat = fstat(fd).doing(|| format!("look at {}", name(reg)))?;
     let differs = |what: &str, is: String, was: String| {
         Err(Error::state(format!("{} has {what} {is}, at the dump it had {was}", name(reg)))
@@ -133,10 +236,18 @@ fn check(reg: &RegFileEntry, fd: BorrowedFd<'_>) -> Result<()> {
     {
         return differs("size", stat.st_size.to_string(), size.to_string());
     }
+    let compared = if cx.options.skip_file_rwx_check { !PERMISSIONS } else { u32::MAX };
     if let Some(mode) = reg.mode
-        && mode != stat.st_mode
+        && (mode ^ stat.st_mode) & compared != 0
     {
         return differs("mode", format!("{:o}", stat.st_mode), format!("{mode:o}"));
+    }
+    if reg.build_id.is_empty() || cx.options.file_validation != FileValidation::BuildId {
+        return Ok(());
+    }
+    let is = buildid::read(fd).doing(|| format!("read the build id of {}", name(reg)))?.unwrap_or_default();
+    if is != reg.build_id {
+        return differs("build id", buildid::text(&is), buildid::text(&reg.build_id));
     }
     Ok(())
 }
@@ -144,9 +255,4 @@ fn check(reg: &RegFileEntry, fd: BorrowedFd<'_>) -> Result<()> {
 /// The path for messages.
 pub fn name(reg: &RegFileEntry) -> String {
     String::from_utf8_lossy(&reg.name).into_owned()
-}
-
-/// What a name means when the file is not there: kept for callers that probe.
-pub fn is_missing(errno: Errno) -> bool {
-    matches!(errno, Errno::ENOENT | Errno::ENOTDIR)
 }

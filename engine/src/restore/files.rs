@@ -5,12 +5,12 @@ use super::crew::{Member, Program, run_all};
 use super::load::Images;
 use super::seed::Layout;
 use crate::error::{Doing, Error, Result};
-use crate::kind::{self, RestoreContext, ghost};
+use crate::kind::{self, RestoreContext};
 use crate::options::RestoreOptions;
 use crate::remote::{Batch, Handle};
 use crate::sys::{self, RemoteAddr};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub struct Given {
     pub file: Arc<OwnedFd>,
     /// FD_CLOEXEC.
     pub cloexec: bool,
+    /// The flags of a file with O_ASYNC, which only the task can set: the kernel keeps the number of the descriptor.
+    pub asynchronous: Option<u32>,
 }
 
 /// Opens every file of the images, what others need first.
@@ -33,15 +35,7 @@ pub fn open_all<'a>(
     options: &'a RestoreOptions,
     root: BorrowedFd<'a>,
 ) -> Result<RestoreContext<'a>> {
-    let mut cx = RestoreContext {
-        options,
-        root,
-        files: &images.files,
-        open: HashMap::new(),
-        pipes: kind::Pipes::default(),
-        ghosts: ghost::Restorer::default(),
-    };
-    load_contents(images, &mut cx)?;
+    let mut cx = RestoreContext::new(options, &images.dir, &images.files, root)?;
     let mut wanted = wanted(images);
     wanted.sort_unstable();
     let mut on_the_way = HashSet::new();
@@ -77,18 +71,6 @@ fn open_one(id: u32, images: &Images, cx: &mut RestoreContext<'_>, on_the_way: &
     }
     let fd = kind.restore(entry, cx)?;
     cx.open.insert(id, Arc::new(fd));
-    Ok(())
-}
-
-/// Reads what is in pipes.
-fn load_contents(images: &Images, cx: &mut RestoreContext<'_>) -> Result<()> {
-    use crate::image::kinds;
-    let dir = &images.dir;
-    if dir.open_file(&kinds::PIPES_DATA.single().to_string())?.is_some() {
-        for (record, bytes) in dir.read_all_with(kinds::PIPES_DATA.single(), |r| u64::from(r.bytes))? {
-            cx.pipes.contents.insert(record.pipe_id, (bytes, record.size));
-        }
-    }
     Ok(())
 }
 
@@ -210,6 +192,13 @@ fn place(program: &mut Program, given: &[Given]) {
             program.call(libc::SYS_dup3, &[at, to, flags]);
         } else if g.cloexec {
             program.call(libc::SYS_fcntl, &[at, libc::F_SETFD as u64, libc::FD_CLOEXEC as u64]);
+        }
+    }
+    for g in given {
+        if let Some(flags) = g.asynchronous {
+            let (number, flags) = (g.number as u64, u64::from(flags));
+            program.call(libc::SYS_fcntl, &[number, libc::F_SETFL as u64, flags & !(libc::O_ASYNC as u64)]);
+            program.call(libc::SYS_fcntl, &[number, libc::F_SETFL as u64, flags]);
         }
     }
     let numbers: HashSet<i32> = given.iter().map(|g| g.number).collect();

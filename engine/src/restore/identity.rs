@@ -156,6 +156,9 @@ fn attributes(program: &mut Program, task: &TaskImage) -> Result<()> {
     let Some(extra) = task.threads.first().map(|t| &t.extra) else { return Ok(()) };
     const PR_SET_MDWE: u64 = 65;
     const PR_SET_MEMORY_MERGE: u64 = 67;
+    if let Some(lock) = extra.mcl_future {
+        program.call(libc::SYS_mlockall, &[u64::from(lock)]);
+    }
     if let Some(mdwe) = extra.mdwe {
         prctl(program, &[PR_SET_MDWE, u64::from(mdwe), 0, 0, 0]);
     }

@@ -53,7 +53,7 @@ pub fn build(
                 Need::Pages(id) => Some(pages_file(images, id, &mut pages)?),
             };
             let file = file.ok_or_else(|| Error::state(format!("the images lack {need:?}")))?;
-            given.push(Given { number, file, cloexec: false });
+            given.push(Given { number, file, cloexec: false, asynchronous: None });
         }
         work.push((&tree.leaders[i], given));
     }
@@ -67,6 +67,23 @@ pub fn build(
     }
     run_all(tree.layout.stub(), &mut programs)?;
     Ok(tables)
+}
+
+/// The same, while another thread compares the pages files with their checksums.
+pub fn build_and_verify(
+    images: &Images,
+    tree: &Tree,
+    cx: &RestoreContext<'_>,
+    segments: &Segments,
+) -> Result<HashMap<u32, Numbers>> {
+    std::thread::scope(|scope| {
+        let verified = scope.spawn(|| images.dir.verify(crate::image::Verify::All));
+        let built = build(images, tree, cx, segments);
+        let verified = verified.join().map_err(|_| Error::state("the check of the pages files failed"))?;
+        let tables = built?;
+        verified?;
+        Ok(tables)
+    })
 }
 
 /// For each descriptor table the first process that has it.
@@ -126,8 +143,11 @@ fn program(tree: &Tree, task: &TaskImage, live: &LiveImage, numbers: &Numbers) -
     if live.pages.saved > 0 {
         fill(&mut program, live, numbers[&Need::Pages(live.pages.pages_id)] as u64)?;
     }
-    live.mm.vmas.iter().for_each(|vma| advise(&mut program, vma));
+    let on_fault: Vec<u64> =
+        task.threads[0].extra.vma_flags.iter().filter(|f| f.lockonfault == Some(true)).map(|f| f.start).collect();
+    live.mm.vmas.iter().for_each(|vma| advise(&mut program, vma, on_fault.contains(&vma.start)));
     extras(&mut program, task);
+    seal(&mut program, task);
     Ok(program)
 }
 
@@ -252,7 +272,7 @@ impl Reader {
 }
 
 /// Repeats the advice in force.
-fn advise(program: &mut Program, vma: &VmaEntry) {
+fn advise(program: &mut Program, vma: &VmaEntry, on_fault: bool) {
     if is_special(vma) {
         return;
     }
@@ -260,24 +280,18 @@ fn advise(program: &mut Program, vma: &VmaEntry) {
     for advice in (0..64).filter(|n| bits & 1 << n != 0) {
         program.call(libc::SYS_madvise, &[vma.start, vma.end - vma.start, advice]);
     }
-    // In images without our own record of it.
-    if vma.flags & libc::MAP_LOCKED as u32 != 0 {
-        program.call(libc::SYS_mlock2, &[vma.start, vma.end - vma.start, 0]);
+    if vma.flags & libc::MAP_LOCKED as u32 != 0 || on_fault {
+        const MLOCK_ONFAULT: u64 = 1;
+        program.call(libc::SYS_mlock2, &[vma.start, vma.end - vma.start, if on_fault { MLOCK_ONFAULT } else { 0 }]);
     }
 }
 
 /// What CRIU's messages have no field for: names of areas, locking on fault.
 fn extras(program: &mut Program, task: &TaskImage) {
-    const MLOCK_ONFAULT: u64 = 1;
     const PR_SET_VMA: u64 = 0x5356_4d41;
     let Some(extra) = task.threads.first().map(|t| &t.extra) else { return };
     let end_of =
         |start: u64| task.live.as_ref().and_then(|l| l.mm.vmas.iter().find(|v| v.start == start)).map(|v| v.end);
-    for flags in &extra.vma_flags {
-        if flags.lockonfault == Some(true) {
-            program.call(libc::SYS_mlock2, &[flags.start, flags.end - flags.start, MLOCK_ONFAULT]);
-        }
-    }
     for guard in &extra.guards {
         const MADV_GUARD_INSTALL: u64 = 102;
         program.call(libc::SYS_madvise, &[guard.start, guard.end - guard.start, MADV_GUARD_INSTALL]);
@@ -290,6 +304,14 @@ fn extras(program: &mut Program, task: &TaskImage) {
             let at = batch.put(&text);
             batch.try_call(libc::SYS_prctl, &[PR_SET_VMA, 0, name.start, end - name.start, at.0]);
         }
+    }
+}
+
+/// Seals what was sealed, after everything else was done to it.
+fn seal(program: &mut Program, task: &TaskImage) {
+    const MSEAL: i64 = 462;
+    for flags in task.threads[0].extra.vma_flags.iter().filter(|f| f.sealed == Some(true)) {
+        program.call(MSEAL, &[flags.start, flags.end - flags.start, 0]);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The restore: tree → memory → files → threads → identity → release. [`run`] is the list of its stages; each ends
 //! before the next begins, and what it made is gone if a later one fails.
 
+mod attach;
 mod creds;
 mod crew;
 mod files;
@@ -48,9 +49,10 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let forking = started.elapsed();
     let mut cx = files::open_all(&images, options, root.as_fd())?;
     let segments = segments::Segments::make(&images)?;
-    let tables = memory::build(&images, &tree, &cx, &segments)?;
+    let tables = memory::build_and_verify(&images, &tree, &cx, &segments)?;
     identity::place(&images, &tree, &tables)?;
     hand_out(&images, &tree, &mut cx)?;
+    attach::run(&images, &tree)?;
     threads::spawn(&images, &mut tree)?;
     release::bury(&images, &mut tree)?;
     threads::dress(&images, &tree)?;
@@ -59,7 +61,9 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     threads::restrict(&images, &tree)?;
     identity::dumpable(&images, &tree)?;
     seccomp::install(&images, &tree)?;
+    cx.settle()?;
     release::prepare(&images, &tree, options.leave_stopped)?;
+    cx.ghosts.commit()?;
     let processes = images.tasks.len();
     release::let_go(&images, tree)?;
     let pid = images.tasks[0].pid();
@@ -86,16 +90,21 @@ pub fn wait(root: Pid) -> Result<u8> {
 /// Gives every descriptor table what the images have for it.
 fn hand_out(images: &Images, tree: &tree::Tree, cx: &mut crate::kind::RestoreContext<'_>) -> Result<()> {
     let mut work = Vec::new();
+    let mut asynchronous = std::collections::HashSet::new();
     for (i, live) in memory::owners(images) {
         let given = images.tables[&live.ids.files_id].iter().map(|fd| files::Given {
             number: fd.fd as i32,
             file: cx.open[&fd.id].clone(),
             cloexec: fd.flags & libc::FD_CLOEXEC as u32 != 0,
+            asynchronous: images
+                .files
+                .get(&fd.id)
+                .and_then(crate::kind::asynchronous)
+                .filter(|_| asynchronous.insert(fd.id)),
         });
         work.push((&tree.leaders[i], given.collect()));
     }
     files::hand_out(&tree.layout, work)?;
-    cx.open.clear();
-    cx.pipes.close();
+    cx.close();
     Ok(())
 }

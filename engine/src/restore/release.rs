@@ -47,7 +47,22 @@ fn die(member: &Member, tree: &Tree, task: &TaskImage) -> Result<()> {
     set_name(&mut program, &task.core.comm);
     // A signal that dumps core must not do so again.
     program.call(libc::SYS_prctl, &[libc::PR_SET_DUMPABLE as u64, 0]);
+    // Up to here SIGCHLD is ignored.
+    let actions = &task.core.sigactions;
+    let chosen = (1..=64).filter(|s| action_of(actions, *s).is_some_and(|a| a.sigaction != 0 || *s == libc::SIGCHLD));
+    for number in chosen.filter(|s| *s != signal && *s != libc::SIGTRAP) {
+        if let Some(action) = action_of(actions, number) {
+            program.call_with(libc::SYS_rt_sigaction, &[number as u64, 0, 0, 8], 1, &raw_action(action));
+        }
+    }
+    if let Some(creds) = &task.zombie_creds {
+        super::creds::set(&mut program, creds, &super::creds::Current::read(&crate::proc::ProcDir::current()?)?);
+    }
     super::crew::run_all(tree.layout.stub(), &mut [(member, program)])?;
+    // An injected signal that is blocked would wait.
+    let unblocked = if signal == 0 { 0 } else { 1 << (signal - 1) };
+    ptrace::set_sigmask(member.tid, task.core.blk_sigset & !unblocked)
+        .doing(|| format!("set the mask of process {}", member.tid))?;
     if signal == 0 {
         let (at, len) = tree.layout.batch();
         let mut batch = crate::remote::Batch::new(at, len, 4);
@@ -110,7 +125,13 @@ fn leave_group(member: &Member, stub: u64, batch: &crate::remote::Batch) -> Resu
 }
 
 /// Prepares a process: all threads but the last keep their seed until that one has unmapped it.
-fn process(tree: &Tree, task: &TaskImage, threads: &[(&Member, &ThreadImage)], layout: &Layout, leave_stopped: bool) -> Result<()> {
+fn process(
+    tree: &Tree,
+    task: &TaskImage,
+    threads: &[(&Member, &ThreadImage)],
+    layout: &Layout,
+    leave_stopped: bool,
+) -> Result<()> {
     let Some(((last, last_image), rest)) = threads.split_last() else { return Ok(()) };
     let mut xstate = Vec::new();
     for (member, image) in rest.iter().copied().chain([(*last, *last_image)]) {

@@ -119,19 +119,21 @@ fn from_outside(member: &Member, image: &ThreadImage, defaults: &Defaults) -> Re
     let tid = member.tid;
     let extra = &image.extra;
     let core = thread_core(image)?;
+    // The kernel always says a slice (from Linux 6.12); images of CRIU have none.
+    let images_know = extra.affinity.is_some();
     let wanted = SchedAttr {
         size: defaults.sched.size,
         policy: core.sched_policy.unwrap_or(defaults.sched.policy),
         flags: extra.sched_flags.unwrap_or(0),
         nice: core.sched_nice.unwrap_or(defaults.sched.nice),
         priority: core.sched_prio.unwrap_or(0),
-        runtime: extra.sched_runtime.unwrap_or(0),
+        runtime: extra.sched_runtime.unwrap_or(if images_know { 0 } else { defaults.sched.runtime }),
         deadline: extra.sched_deadline.unwrap_or(0),
         period: extra.sched_period.unwrap_or(0),
         util_min: defaults.sched.util_min,
         util_max: defaults.sched.util_max,
     };
-    if (wanted.policy, wanted.nice, wanted.priority, wanted.flags) != defaults.schedule() {
+    if wanted != defaults.sched {
         sys::task::set_sched_attr(tid, &wanted).doing(|| format!("set the scheduling of task {tid}"))?;
     }
     if let Some(affinity) = extra.affinity.as_ref().filter(|a| **a != defaults.affinity) {
@@ -145,12 +147,6 @@ fn from_outside(member: &Member, image: &ThreadImage, defaults: &Defaults) -> Re
         sys::task::set_io_priority(tid, io_priority).doing(|| format!("set the I/O priority of task {tid}"))?;
     }
     Ok(())
-}
-
-impl Defaults {
-    fn schedule(&self) -> (u32, i32, u32, u64) {
-        (self.sched.policy, self.sched.nice, self.sched.priority, self.sched.flags)
-    }
 }
 
 fn thread_core(image: &ThreadImage) -> Result<&ThreadCoreEntry> {

@@ -69,3 +69,63 @@ pub fn become_subreaper() -> Result<()> {
     // SAFETY: integers only.
     check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }.into()).map(drop)
 }
+
+/// A process of ours that does nothing: it has a pid, and so files in /proc. It dies with this value, or with us.
+#[derive(Debug)]
+pub struct Standin(Option<Pid>);
+
+impl Standin {
+    /// Starts it, with this pid if one is given; EEXIST if that is taken.
+    pub fn new(pid: Option<Pid>) -> Result<Standin> {
+        let set_tid: libc::pid_t = pid.map_or(0, Pid::as_raw);
+        // No exit signal: nobody but Standin::end is to hear of it.
+        let mut args = CloneArgs::default();
+        if pid.is_some() {
+            (args.set_tid, args.set_tid_size) = (&raw const set_tid as u64, 1);
+        }
+        let parent = nix::unistd::getpid().as_raw();
+        // SAFETY: as in spawn_seed: a fork whose child makes only async-signal-safe calls and never returns.
+        unsafe {
+            match libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) {
+                -1 => Err(Errno::last()),
+                0 => {
+                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+                    // We may have died before that.
+                    while libc::getppid() == parent {
+                        libc::pause();
+                    }
+                    libc::_exit(0)
+                }
+                child => Ok(Standin(Some(Pid::from_raw(child as i32)))),
+            }
+        }
+    }
+
+    /// Its pid.
+    pub fn pid(&self) -> Pid {
+        self.0.unwrap_or(Pid::from_raw(0))
+    }
+
+    /// Ends it: when this returns, it is gone.
+    pub fn end(mut self) -> Result<()> {
+        self.kill()
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        use nix::sys::wait::{WaitPidFlag, waitpid};
+        let Some(pid) = self.0.take() else { return Ok(()) };
+        nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL)?;
+        loop {
+            match waitpid(pid, Some(WaitPidFlag::__WALL)) {
+                Err(Errno::EINTR) => {}
+                other => return other.map(drop),
+            }
+        }
+    }
+}
+
+impl Drop for Standin {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
+}

@@ -111,3 +111,150 @@ pub fn duplicate(fd: i32) -> Result<std::os::fd::OwnedFd> {
     // SAFETY: the kernel just gave us this descriptor.
     Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(copy as i32) })
 }
+
+/// The flag that the kernel gives every file that is opened by name and that libc calls 0 where it is implied: its
+/// O_LARGEFILE. 0 if it cannot be found out.
+pub fn large_file_flag() -> i32 {
+    use std::os::fd::AsFd;
+    static FLAG: std::sync::OnceLock<i32> = std::sync::OnceLock::new();
+    *FLAG.get_or_init(|| {
+        let root = nix::fcntl::open("/", nix::fcntl::OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty());
+        root.and_then(|root| flags(root.as_fd())).unwrap_or(0)
+    })
+}
+
+/// The argument of F_SETLK and F_OFD_SETLK, a struct flock, for a range from the start of the file.
+pub fn range_lock(write: bool, start: i64, len: i64) -> Vec<u8> {
+    // SAFETY: a struct of integers, for which zeros are values.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = if write { libc::F_WRLCK } else { libc::F_RDLCK } as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    (lock.l_start, lock.l_len) = (start, len);
+    // SAFETY: the struct was zeroed whole, its padding too, and lives until the copy is made.
+    unsafe { std::slice::from_raw_parts((&raw const lock).cast::<u8>(), size_of::<libc::flock>()) }.to_vec()
+}
+
+/// Where /proc leads to the very object of a descriptor, also one of O_PATH and a symbolic link's.
+pub fn path_of(fd: BorrowedFd<'_>) -> std::ffi::CString {
+    std::ffi::CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default()
+}
+
+/// The extended attributes of a file, names and values; none where the file system has no such thing. The descriptor
+/// may be of O_PATH.
+pub fn xattrs(fd: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let path = path_of(fd);
+    // SAFETY: the kernel writes at most `len` bytes to `at`.
+    let list = grown(|at, len| check(unsafe { libc::listxattr(path.as_ptr(), at.cast(), len) } as i64));
+    let names = match list {
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut found = Vec::new();
+    for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let c_name = std::ffi::CString::new(name).map_err(|_| Errno::EINVAL)?;
+        // SAFETY: as above; the name ends with NUL.
+        let value =
+            grown(|at, len| check(unsafe { libc::getxattr(path.as_ptr(), c_name.as_ptr(), at.cast(), len) } as i64))?;
+        found.push((name.to_vec(), value));
+    }
+    Ok(found)
+}
+
+/// What a call writes whose result must fit: it is asked for the size first.
+fn grown(mut call: impl FnMut(*mut u8, usize) -> Result<i64>) -> Result<Vec<u8>> {
+    loop {
+        let size = call(std::ptr::null_mut(), 0)? as usize;
+        let mut bytes = vec![0; size];
+        if size == 0 {
+            return Ok(bytes);
+        }
+        match call(bytes.as_mut_ptr(), size) {
+            // It has grown since.
+            Err(Errno::ERANGE) => continue,
+            other => bytes.truncate(other? as usize),
+        }
+        return Ok(bytes);
+    }
+}
+
+/// Sets an extended attribute. The descriptor may be of O_PATH.
+pub fn set_xattr(fd: BorrowedFd<'_>, name: &[u8], value: &[u8]) -> Result<()> {
+    let (path, name) = (path_of(fd), std::ffi::CString::new(name).map_err(|_| Errno::EINVAL)?);
+    // SAFETY: two strings and a live buffer with its length.
+    let set = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    check(set.into()).map(drop)
+}
+
+/// FS_IOC_FIEMAP: where a file of `size` bytes has data, as offsets of the first byte and past the last, ascending.
+/// What is only reserved (unwritten) counts as a hole, so the file is written back first.
+pub fn extents(fd: BorrowedFd<'_>, size: u64) -> Result<Vec<(u64, u64)>> {
+    const AT_ONCE: usize = 128;
+    const SYNC: u32 = 1;
+    const LAST: u32 = 1;
+    const UNWRITTEN: u32 = 0x800;
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Extent {
+        logical: u64,
+        physical: u64,
+        length: u64,
+        reserved: [u64; 2],
+        flags: u32,
+        more: [u32; 3],
+    }
+    #[repr(C)]
+    struct Map {
+        start: u64,
+        length: u64,
+        flags: u32,
+        mapped: u32,
+        count: u32,
+        reserved: u32,
+        extents: [Extent; AT_ONCE],
+    }
+    const { assert!(size_of::<Extent>() == 56 && std::mem::offset_of!(Map, extents) == 32) };
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let none = Extent { logical: 0, physical: 0, length: 0, reserved: [0; 2], flags: 0, more: [0; 3] };
+        let mut map = Map {
+            start: at,
+            length: size - at,
+            flags: SYNC,
+            mapped: 0,
+            count: AT_ONCE as u32,
+            reserved: 0,
+            extents: [none; AT_ONCE],
+        };
+        let request = nix::request_code_readwrite!(b'f', 11, 32);
+        // SAFETY: a struct fiemap with room for as many extents as its count says.
+        check(unsafe { libc::ioctl(fd.as_raw_fd(), request, &raw mut map) }.into())?;
+        let mapped = &map.extents[..(map.mapped as usize).min(AT_ONCE)];
+        for extent in mapped.iter().filter(|extent| extent.flags & UNWRITTEN == 0) {
+            let end = extent.logical.saturating_add(extent.length).min(size);
+            match runs.last_mut() {
+                Some(last) if last.1 >= extent.logical => last.1 = last.1.max(end),
+                _ => runs.push((extent.logical.max(at), end)),
+            }
+        }
+        match mapped.last() {
+            Some(last) if last.flags & LAST == 0 => {
+                // Every round must get further.
+                at = last.logical.saturating_add(last.length).max(at + 1);
+            }
+            _ => break,
+        }
+    }
+    runs.retain(|(start, end)| start < end);
+    Ok(runs)
+}
+
+/// Makes a system call of this process as a batch makes it in another one, with data behind one argument.
+#[cfg(test)]
+pub fn run_for_test(nr: i64, mut args: [u64; 3], data: Option<(usize, &[u8])>) -> Result<i64> {
+    if let Some((index, bytes)) = data {
+        args[index] = bytes.as_ptr() as u64;
+    }
+    // SAFETY: the tests pass calls that read no more than `data`.
+    check(unsafe { libc::syscall(nr, args[0], args[1], args[2]) })
+}

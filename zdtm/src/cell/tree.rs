@@ -3,7 +3,7 @@
 use super::{Failure, Spec, Step};
 use crate::gate::Gate;
 use crate::route::Route;
-use crate::witness::{Tolerance, Witness};
+use crate::witness::{Tolerance, Witness, summary};
 use crate::{process, sys};
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
@@ -124,7 +124,7 @@ impl Tree {
                 return Err(Failure::with(format!("the tree's root ended {when}: {how}"), self.log_tail()));
             }
             if Instant::now() > until {
-                return Err(Failure::with(format!("the tree differs {when}"), limited(differences)));
+                return Err(Failure::with(format!("the tree differs {when}"), summary(differences)));
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -342,15 +342,4 @@ impl Tree {
         let all: Vec<&str> = text.lines().collect();
         all.iter().skip(all.len().saturating_sub(10)).map(|l| format!("case: {l}")).collect()
     }
-}
-
-/// The first lines, and how many more there are.
-fn limited(mut lines: Vec<String>) -> Vec<String> {
-    const SHOWN: usize = 25;
-    if lines.len() > SHOWN {
-        let more = lines.len() - SHOWN;
-        lines.truncate(SHOWN);
-        lines.push(format!("and {more} differences more"));
-    }
-    lines
 }

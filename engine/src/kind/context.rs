@@ -1,0 +1,189 @@
+//! What the kinds share while a tree is dumped, and while one is restored.
+
+use super::ghost::{self, Ghosts, LinkRemaps};
+use super::locks::Locks;
+use super::pipe_data::{Contents, Pipes};
+use crate::error::{Doing, Error, Result};
+use crate::image::proto::{FileEntry, FownEntry};
+use crate::image::{ImageDir, NewImageDir, kinds};
+use crate::options::{DumpOptions, InheritKey, RestoreOptions};
+use crate::sys::{self, Errno};
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+/// What the kinds share while a tree is dumped.
+pub struct DumpContext<'a> {
+    /// What the caller asked for.
+    pub options: &'a DumpOptions,
+    /// Deleted files.
+    pub ghosts: Ghosts,
+    /// The pipes whose content was taken.
+    pub pipes: Contents,
+    /// The same for fifos.
+    pub fifos: Contents,
+    /// Locks found.
+    pub locks: Locks,
+    /// Files that a kind needs beside the one that it dumps; whoever called it takes them from here.
+    pub more: Vec<FileEntry>,
+    /// The next file id that is free.
+    pub next_id: u32,
+}
+
+impl<'a> DumpContext<'a> {
+    /// Nothing found yet.
+    pub fn new(options: &'a DumpOptions) -> DumpContext<'a> {
+        DumpContext {
+            options,
+            ghosts: Ghosts::default(),
+            pipes: Contents::default(),
+            fifos: Contents::of_fifos(),
+            locks: Locks::default(),
+            more: Vec::new(),
+            next_id: 1,
+        }
+    }
+
+    /// An id for another file.
+    pub fn new_id(&mut self) -> u32 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+}
+
+impl DumpContext<'_> {
+    /// Writes what the kinds keep in images of their own. To be called last of all: files of which only a name was
+    /// deleted get a new one here, and the entries that show it are added to `entries`.
+    pub fn write(&mut self, entries: &mut Vec<FileEntry>, out: &NewImageDir) -> Result<LinkRemaps> {
+        self.pipes.write(out)?;
+        self.fifos.write(out)?;
+        let more = [self.pipes.more.as_slice(), self.fifos.more.as_slice()].concat();
+        if !more.is_empty() {
+            out.write_all(kinds::STASIS_PIPE.single(), &more)?;
+        }
+        if !self.locks.entries.is_empty() {
+            out.write_all(kinds::FILE_LOCKS.single(), &self.locks.entries)?;
+        }
+        self.ghosts.write(out)?;
+        self.ghosts.link(entries)
+    }
+}
+
+/// What the kinds share while a tree is restored. Nothing in it outlives a restore: what was made for the moment is
+/// gone again when it is dropped.
+pub struct RestoreContext<'a> {
+    /// What the caller asked for.
+    pub options: &'a RestoreOptions,
+    /// The images: the contents of deleted files are read when they are made.
+    pub images: &'a ImageDir,
+    /// The target's root directory: paths of the images are resolved below it and never leave it.
+    pub root: BorrowedFd<'a>,
+    /// Every file of the images by its id.
+    pub files: &'a HashMap<u32, FileEntry>,
+    /// The files that are already there.
+    pub open: HashMap<u32, Arc<OwnedFd>>,
+    /// The pipes made so far.
+    pub pipes: Pipes,
+    /// The same for fifos.
+    pub fifos: Pipes,
+    /// Deleted files, by the id of the file that shows them.
+    pub ghosts: ghost::Restorer,
+    late: Vec<(OwnedFd, Late)>,
+}
+
+/// What is done with a file late in a restore.
+#[derive(Debug)]
+pub enum Late {
+    /// Its owner of asynchronous I/O did not exist when it was opened.
+    Owner(FownEntry),
+    /// Its text, and so what a position means, is not yet what it was.
+    Position(i64),
+}
+
+impl<'a> RestoreContext<'a> {
+    /// Nothing opened yet; reads what the kinds keep in images of their own.
+    pub fn new(
+        options: &'a RestoreOptions,
+        images: &'a ImageDir,
+        files: &'a HashMap<u32, FileEntry>,
+        root: BorrowedFd<'a>,
+    ) -> Result<RestoreContext<'a>> {
+        Ok(RestoreContext {
+            options,
+            images,
+            root,
+            files,
+            open: HashMap::new(),
+            pipes: Pipes::load(images, kinds::PIPES_DATA.single(), false)?,
+            fifos: Pipes::load(images, kinds::FIFO_DATA.single(), true)?,
+            ghosts: ghost::Restorer::load(images)?,
+            late: Vec::new(),
+        })
+    }
+
+    /// The descriptor that the caller gave for an object (`--inherit-fd`), copied.
+    pub fn inherited(&self, is_it: impl Fn(&InheritKey) -> bool) -> Result<Option<OwnedFd>> {
+        let Some(given) = self.options.inherit_fds.iter().find(|i| is_it(&i.key)) else { return Ok(None) };
+        sys::file::duplicate(given.fd.get()).doing(|| format!("take the inherited descriptor {given}")).map(Some)
+    }
+
+    /// Sets the owner of a file's asynchronous I/O. A thread that does not exist yet becomes the owner when
+    /// [`RestoreContext::settle`] is called.
+    pub fn set_owner(&mut self, fd: BorrowedFd<'_>, owner: &FownEntry) -> Result<()> {
+        if set_owner(fd, owner)? {
+            return Ok(());
+        }
+        self.later(fd, Late::Owner(*owner))
+    }
+
+    /// Does something with a file when [`RestoreContext::settle`] is called.
+    pub fn later(&mut self, fd: BorrowedFd<'_>, what: Late) -> Result<()> {
+        let copy = fd.try_clone_to_owned().doing(|| "copy a descriptor")?;
+        self.late.push((copy, what));
+        Ok(())
+    }
+
+    /// Does what had to wait until all tasks and threads are there and are what they were.
+    pub fn settle(&mut self) -> Result<()> {
+        for (fd, what) in self.late.drain(..) {
+            match what {
+                Late::Owner(owner) if set_owner(fd.as_fd(), &owner)? => {}
+                // It had exited already when the tree was dumped: nobody gets the signal, as before.
+                Late::Owner(owner) => tracing::warn!("the owner {} of a descriptor is gone", owner.pid),
+                Late::Position(at) => {
+                    nix::unistd::lseek(&fd, at, nix::unistd::Whence::SeekSet)
+                        .doing(|| "set the position of a file of /proc")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes every descriptor of the engine's but those that [`RestoreContext::settle`] needs, of which none is an end
+    /// that others wait for: to be called when all tasks have theirs.
+    pub fn close(&mut self) {
+        self.open.clear();
+        self.pipes.close();
+        self.fifos.close();
+        self.ghosts.close();
+    }
+}
+
+/// Sets the owner of asynchronous I/O; false if it does not exist. The kernel keeps the credentials of whoever sets it;
+/// where they are not ours, this thread takes them for the moment of the call.
+pub fn set_owner(fd: BorrowedFd<'_>, owner: &FownEntry) -> Result<bool> {
+    if owner.signum != 0 {
+        let signal = i32::try_from(owner.signum).map_err(|_| Error::state("a descriptor's signal is none"))?;
+        sys::file::set_io_signal(fd, signal).doing(|| "set the signal of a descriptor")?;
+    }
+    if owner.pid == 0 {
+        return Ok(true);
+    }
+    let set = || sys::file::set_owner(fd, owner.pid_type as i32, owner.pid as i32);
+    let done = if owner.uid == 0 && owner.euid == 0 { set() } else { sys::file::as_user(owner.uid, owner.euid, set) };
+    match done {
+        Err(Errno::ESRCH) => Ok(false),
+        other => other.doing(|| format!("make {} the owner of a descriptor", owner.pid)).map(|()| true),
+    }
+}

@@ -1,0 +1,116 @@
+//! New names for files whose name was deleted while they have others: made at the end of a dump, taken away again unless
+//! the tree is gone.
+
+use super::super::Descriptor;
+use super::{Ghosts, LINK_REMAP, split};
+use crate::error::{Doing, Error, Result};
+use crate::image::proto::{FdTypes, FileEntry, RegFileEntry};
+use crate::sys::{self, Errno};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
+use nix::sys::stat::{Mode, fstatat};
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A file that is to get a new name.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Its entry, with the deleted name so far.
+    target: RegFileEntry,
+    file: OwnedFd,
+    inode: (u64, u64),
+    what: String,
+}
+
+/// Names that were made. Dropped, it takes them away: a dump that fails leaves nothing, and a tree that runs on needs
+/// them no more than before.
+#[derive(Debug, Default)]
+pub struct LinkRemaps {
+    made: Vec<NewName>,
+}
+
+/// A name in a directory, of an inode.
+#[derive(Debug)]
+struct NewName {
+    dir: OwnedFd,
+    name: String,
+    inode: (u64, u64),
+}
+
+impl Link {
+    pub(super) fn new(target: RegFileEntry, descriptor: &Descriptor) -> Result<Link> {
+        let what = descriptor.describe();
+        let file = descriptor.copy.try_clone().doing(|| format!("copy {what}"))?;
+        Ok(Link { target, file, inode: (descriptor.stat.st_dev, descriptor.stat.st_ino), what })
+    }
+
+    /// Makes the name, in the deleted one's directory or the nearest that is still there.
+    fn make(mut self) -> Result<(RegFileEntry, NewName)> {
+        let doing = || format!("give {} a new name", self.what);
+        let (mut path, _) = split(&self.target.name);
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let dir = loop {
+            match open(if path.is_empty() { &b"/"[..] } else { path }, flags, Mode::empty()) {
+                Err(Errno::ENOENT | Errno::ENOTDIR) if !path.is_empty() => path = split(path).0,
+                other => break other.doing(doing)?,
+            }
+        };
+        for number in self.target.id.. {
+            let name = format!("{LINK_REMAP}{number}");
+            match link(self.file.as_fd(), dir.as_fd(), name.as_bytes()) {
+                Ok(()) => {
+                    self.target.name = [path, b"/", name.as_bytes()].concat();
+                    return Ok((self.target, NewName { dir, name, inode: self.inode }));
+                }
+                Err(Errno::EEXIST) => continue,
+                Err(e) => {
+                    return Err(e)
+                        .doing(doing)
+                        .map_err(|e| e.with_help("its directory must be on the same mount and writable"));
+                }
+            }
+        }
+        Err(Error::state(format!("there is no free name for {}", self.what)))
+    }
+}
+
+/// Gives a file another name. By the empty path only those may who may read any directory, or who opened the file.
+pub(super) fn link(file: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &[u8]) -> sys::Result<()> {
+    match linkat(file, "", dir, name, AtFlags::AT_EMPTY_PATH) {
+        Err(Errno::ENOENT | Errno::EPERM) => {
+            linkat(AT_FDCWD, sys::file::path_of(file).as_c_str(), dir, name, AtFlags::AT_SYMLINK_FOLLOW)
+        }
+        other => other,
+    }
+}
+
+impl Ghosts {
+    /// Makes the new names and adds the files that show them to `entries`.
+    pub fn link(&mut self, entries: &mut Vec<FileEntry>) -> Result<LinkRemaps> {
+        let mut links = LinkRemaps::default();
+        for link in self.links.drain(..) {
+            let (reg, name) = link.make()?;
+            links.made.push(name);
+            entries.push(FileEntry { r#type: FdTypes::Reg as i32, id: reg.id, reg: Some(reg), ..FileEntry::default() });
+        }
+        Ok(links)
+    }
+}
+
+impl LinkRemaps {
+    /// Leaves the names where they are, for the restore to find.
+    pub fn keep(mut self) {
+        self.made.clear();
+    }
+}
+
+impl Drop for LinkRemaps {
+    fn drop(&mut self) {
+        for made in &self.made {
+            let stat = fstatat(&made.dir, made.name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
+            let ours = stat.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == made.inode);
+            if ours && let Err(e) = unlinkat(&made.dir, made.name.as_str(), UnlinkatFlags::NoRemoveDir) {
+                tracing::warn!("failed to remove the name {} that was made for the dump: {e}", made.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The attach stage: what only a task itself can make, when it has its descriptors. After it no descriptor of a task is
+//! closed any more: that would release POSIX locks on its file.
+
+use super::crew::Program;
+use super::load::Images;
+use super::tree::Tree;
+use crate::error::{Error, Result};
+use crate::image::kinds;
+use crate::kind::locks;
+
+/// Sets the locks that each process holds.
+pub fn run(images: &Images, tree: &Tree) -> Result<()> {
+    let held = images.dir.read_all(kinds::FILE_LOCKS.single())?;
+    let live = |pid: i32| images.tasks.iter().any(|task| task.live.is_some() && task.pid().as_raw() == pid);
+    if let Some(lock) = held.iter().find(|lock| !live(lock.pid)) {
+        return Err(Error::state(format!("the images hold a lock of process {}, which is not alive in them", lock.pid)));
+    }
+    let mut work = Vec::new();
+    for (i, task) in images.tasks.iter().enumerate() {
+        let calls = locks::attach(&held, task.pid())?;
+        if calls.is_empty() {
+            continue;
+        }
+        let mut program = Program::new(&tree.layout);
+        for call in calls {
+            match &call.data {
+                Some((index, bytes)) => program.call_with(call.nr, &call.args, *index, bytes),
+                None => program.call(call.nr, &call.args),
+            }
+        }
+        work.push((&tree.leaders[i], program));
+    }
+    super::crew::run_all(tree.layout.stub(), &mut work).map(drop)
+}
