@@ -3,7 +3,7 @@
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_signals::{action, caught, count, current_mask, dispose, mask, set_action};
-use crate::tools_tasks::{Word, child, wait_status};
+use crate::tools_tasks::{Word, await_state, child, wait_status};
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -43,6 +43,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
         raise(libc::SIGSTOP);
         Ok(())
     })?;
+    await_state(stopped, "T")?;
     gate.checkpoint()?;
     raise(libc::SIGWINCH);
     raise(libc::SIGWINCH);
