@@ -13,7 +13,10 @@ pub fn run(images: &Images, tree: &Tree) -> Result<()> {
     let held = images.dir.read_all(kinds::FILE_LOCKS.single())?;
     let live = |pid: i32| images.tasks.iter().any(|task| task.live.is_some() && task.pid().as_raw() == pid);
     if let Some(lock) = held.iter().find(|lock| !live(lock.pid)) {
-        return Err(Error::state(format!("the images hold a lock of process {}, which is not alive in them", lock.pid)));
+        return Err(Error::state(format!(
+            "the images hold a lock of process {}, which is not alive in them",
+            lock.pid
+        )));
     }
     let mut work = Vec::new();
     for (i, task) in images.tasks.iter().enumerate() {
