@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 const CASE: &str = "tree/single";
 
+/// A test of the harness, given by its path.
+type Test = fn(&Path) -> anyhow::Result<()>;
+
 fn main() -> ExitCode {
     let args = Arguments::from_args();
     let harness = match stasis_tests::harness() {
@@ -23,7 +26,7 @@ fn main() -> ExitCode {
         }
     };
     let root = nix::unistd::geteuid().is_root();
-    let tests: [(&str, fn(&Path) -> anyhow::Result<()>); 6] = [
+    let tests: [(&str, Test); 6] = [
         ("an_engine_that_does_nothing", does_nothing),
         ("an_engine_that_only_kills", only_kills),
         ("an_engine_that_fails", fails),
