@@ -4,7 +4,7 @@
 use super::Regs;
 use crate::code::Code;
 
-/// Walks the batch, then parks, then goes home. Position independent, 71 bytes.
+/// Walks the batch, then parks, then goes home. Position independent, 78 bytes.
 ///
 /// | register | holds |
 /// |---|---|
@@ -16,7 +16,7 @@ use crate::code::Code;
 ///
 /// Parked, it waits in rt_sigtimedwait(2) for a signal of the empty set: nothing but the time ends that, no
 /// disposition matters, and the restart block stays as it was.
-pub const DUMP: [u8; 75] = [
+pub const DUMP: [u8; 78] = [
     0x4d, 0x85, 0xe4, // test r12, r12
     0x74, 0x2a, // je park
     0x48, 0x8b, 0x03, // mov rax, [rbx]
@@ -39,9 +39,10 @@ pub const DUMP: [u8; 75] = [
     0xb8, 0x80, 0x00, 0x00, 0x00, // mov eax, 128 (rt_sigtimedwait)
     0x0f, 0x05, // syscall
     0x41, 0xff, 0xe6, // jmp r14
-    // first: one call with its arguments in registers, then park
+    // first: one call with its arguments in registers; its result goes to rbx, then park
     0x0f, 0x05, // syscall
-    0xeb, 0xe4, // jmp park
+    0x48, 0x89, 0xc3, // mov rbx, rax
+    0xeb, 0xe1, // jmp park
 ];
 
 /// Where in [`DUMP`] a thread starts that makes a single call, given in its registers.
@@ -104,6 +105,11 @@ impl Regs {
         regs.ip = at;
         regs.set_call(nr, args);
         regs
+    }
+
+    /// What the call of [`Regs::at_first_call`] returned, once the thread is parked.
+    pub fn first_result(&self) -> i64 {
+        self.bx as i64
     }
 
     fn set_call(&mut self, nr: i64, args: [u64; 6]) {

@@ -20,6 +20,9 @@ pub const STALE_MAGIC: u64 = 0x7363_7261_7463_6831;
 
 /// How long a parked thread waits for its tracer before it goes home.
 const PARK_SECONDS: u64 = 2;
+/// How long a batch may take, and a single call.
+const BATCH: Duration = Duration::from_secs(PARK_SECONDS);
+const FIRST_CALL: Duration = Duration::from_millis(200);
 /// Threads that run batches at the same time: few enough that none is parked for long.
 const WAVE: usize = 256;
 
@@ -112,8 +115,8 @@ impl<'t> Injector<'t> {
             for (index, batch) in wave.iter_mut() {
                 let (at, pid) = (batch.last_result_at(), self.pid);
                 let done = || sys::mem::read_word(pid, at).map(|ret| ret as i64 != NOT_RUN);
-                let waited = poll(&mut self.threads[*index], done);
-                let halted = self.halt(*index);
+                let waited = poll(&mut self.threads[*index], BATCH, done);
+                let halted = self.halt(*index).map(drop);
                 outcome = outcome.and(waited).and(halted);
             }
             outcome?;
@@ -188,9 +191,16 @@ impl<'t> Injector<'t> {
         let regs = leader.regs().at_first_call(self.tail.plus(tail::STUB).0, nr, args, park);
         leader.divert(&regs)?;
         leader.resume()?;
-        let waited = poll(&mut self.threads[0], done);
-        self.halt(0)?;
-        waited
+        let waited = poll(&mut self.threads[0], FIRST_CALL, done);
+        let regs = self.halt(0)?;
+        match regs.first_result() {
+            error @ -4095..0 => Err(Error::Call {
+                task: self.pid,
+                call: format!("system call {nr}({:#x}, {:#x})", args[0], args[1]),
+                errno: Errno::from_raw(-error as i32),
+            }),
+            _ => waited,
+        }
     }
 
     fn park(&self, index: usize) -> Park {
@@ -203,11 +213,11 @@ impl<'t> Injector<'t> {
     }
 
     /// Stops a thread that ran our code; it must still be there.
-    fn halt(&mut self, index: usize) -> Result<()> {
+    fn halt(&mut self, index: usize) -> Result<Regs> {
         let regs = self.threads[index].halt()?;
         let stub = self.tail.plus(tail::STUB).0;
         if (stub..stub + stub::DUMP.len() as u64).contains(&regs.ip()) {
-            return Ok(());
+            return Ok(regs);
         }
         let tid = self.threads[index].tid();
         self.threads[index].escaped(&regs)?;
@@ -302,7 +312,7 @@ fn write_code(pid: Pid, at: RemoteAddr, code: &[u8]) -> Result<()> {
 }
 
 /// Waits until `done`, which looks at the memory of the running thread, without keeping the processor from it.
-fn poll(thread: &mut Seized, done: impl Fn() -> sys::Result<bool>) -> Result<()> {
+fn poll(thread: &mut Seized, limit: Duration, done: impl Fn() -> sys::Result<bool>) -> Result<()> {
     let started = Instant::now();
     let mut spins = 0u32;
     loop {
@@ -316,7 +326,7 @@ fn poll(thread: &mut Seized, done: impl Fn() -> sys::Result<bool>) -> Result<()>
         }
         thread.absorb_stop()?;
         std::thread::sleep(Duration::from_micros(50));
-        if started.elapsed() > Duration::from_secs(PARK_SECONDS) {
+        if started.elapsed() > limit {
             return Err(Error::state(format!("task {} did not finish its batch in time", thread.tid())));
         }
     }
