@@ -107,6 +107,7 @@ fn collect<'a>(tree: &mut [Process], options: &'a DumpOptions) -> Result<Collect
         cancel::check()?;
         if process.is_zombie() {
             let core = core::of_zombie(process);
+            collected.tasks.push(core::extra_of_zombie(process));
             let cores = vec![(process.pid, core)];
             let pid = process.pid;
             collected.processes.push(OfProcess {

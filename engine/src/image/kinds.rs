@@ -284,6 +284,8 @@ kinds! {
     STASIS_TASK "stasis-task.img" Common(0x5354_5403) StasisTaskEntry;
     /// What deleted files have that CRIU's message has no field for.
     STASIS_GHOST "stasis-ghost.img" Common(0x5354_4705) StasisGhostEntry;
+    /// Files that were given new names, by their handles.
+    STASIS_LINK "stasis-link.img" Common(0x5354_4c07) StasisLinkEntry;
     /// Owners of pipes, and packets inside pipes and fifos.
     STASIS_PIPE "stasis-pipe.img" Common(0x5354_5006) StasisPipeEntry;
     /// What a complete directory holds.

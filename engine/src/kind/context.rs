@@ -58,7 +58,7 @@ impl DumpContext<'_> {
     pub fn write(&mut self, entries: &mut Vec<FileEntry>, out: &NewImageDir) -> Result<LinkRemaps> {
         self.pipes.write(out)?;
         self.fifos.write(out)?;
-        let more = [self.pipes.more.as_slice(), self.fifos.more.as_slice()].concat();
+        let more = [self.pipes.more(), self.fifos.more()].concat();
         if !more.is_empty() {
             out.write_all(kinds::STASIS_PIPE.single(), &more)?;
         }

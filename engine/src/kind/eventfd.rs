@@ -1,10 +1,11 @@
 //! An eventfd: its counter, its semaphore mode, its flags and its owner survive. The model of a small kind.
 
-use super::{Descriptor, DumpContext, Kind, RestoreContext};
+use super::{BatchCall, Descriptor, DumpContext, Kind, RestoreContext, notice};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{EventfdFileEntry, FdTypes, FileEntry};
 use crate::proc::fdinfo::Body;
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// See the module.
@@ -47,9 +48,14 @@ impl Kind for Eventfd {
         } else if efd.counter > 0 {
             fd.write(efd.counter).doing(|| "fill an eventfd")?;
         }
-        crate::sys::file::set_flags(fd.as_fd(), (efd.flags & !SEMAPHORE) as i32).doing(|| "set flags of an eventfd")?;
+        let flags = efd.flags as i32 & !(SEMAPHORE as i32 | libc::O_ASYNC);
+        crate::sys::file::set_flags(fd.as_fd(), flags).doing(|| "set flags of an eventfd")?;
         cx.set_owner(fd.as_fd(), &efd.fown)?;
         Ok(fd.into())
+    }
+
+    fn attach(&self, entry: &FileEntry, fd: i32, _: &HashMap<u32, FileEntry>) -> Vec<BatchCall> {
+        entry.efd.iter().flat_map(|efd| notice(efd.flags & !SEMAPHORE, fd)).collect()
     }
 }
 

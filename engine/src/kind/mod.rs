@@ -22,6 +22,7 @@ use crate::image::proto::{FdTypes, FileEntry, FownEntry};
 use crate::proc::fdinfo::FdInfo;
 use crate::sys::{self, Pid};
 use nix::sys::stat::{FileStat, SFlag};
+use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 
 pub use context::{DumpContext, RestoreContext};
@@ -43,6 +44,9 @@ pub trait Kind: Sync {
     fn needs(&self, entry: &FileEntry) -> Vec<u32>;
     /// The object, as a descriptor of ours: a new open file description with the right flags, offset and owner.
     fn restore(&self, entry: &FileEntry, cx: &mut RestoreContext<'_>) -> Result<OwnedFd>;
+    /// The calls by which a task that has the object as its descriptor `fd` adds what only a task can. Asked once for
+    /// each open file description, when nobody opens or closes files any more.
+    fn attach(&self, entry: &FileEntry, fd: i32, files: &HashMap<u32, FileEntry>) -> Vec<BatchCall>;
 }
 
 /// A descriptor of a frozen task, as the kernel shows it from outside, and our copy of it.
@@ -119,6 +123,20 @@ pub struct BatchCall {
     pub data: Option<(usize, Vec<u8>)>,
     /// What it does, for the error if it fails; follows "failed to".
     pub doing: String,
+}
+
+/// The call that turns on asynchronous notice, if `flags` have it: the kernel remembers the number of the descriptor
+/// through which that is done, and tells it with the signal.
+fn notice(flags: u32, fd: i32) -> Vec<BatchCall> {
+    if flags & libc::O_ASYNC as u32 == 0 {
+        return Vec::new();
+    }
+    vec![BatchCall {
+        nr: libc::SYS_fcntl,
+        args: [fd as u64, libc::F_SETFL as u64, u64::from(flags), 0, 0, 0],
+        data: None,
+        doing: format!("turn on asynchronous notice of descriptor {fd}"),
+    }]
 }
 
 /// The kind that claims a descriptor, or an error that names it.

@@ -1,10 +1,11 @@
 //! A pipe: its two ends, who shares them, their flags. What is in it is in [`super::pipe_data`].
 
-use super::{Descriptor, DumpContext, Kind, RestoreContext, eventfd::missing};
+use super::{BatchCall, Descriptor, DumpContext, Kind, RestoreContext, eventfd::missing, notice};
 use crate::error::Result;
 use crate::image::proto::{FdTypes, FileEntry, PipeEntry};
 use crate::options::InheritKey;
 use nix::sys::stat::SFlag;
+use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// See the module.
@@ -38,5 +39,9 @@ impl Kind for Pipe {
         let end = cx.pipes.end(pipe.pipe_id, pipe.flags)?;
         cx.set_owner(end.as_fd(), &pipe.fown)?;
         Ok(end)
+    }
+
+    fn attach(&self, entry: &FileEntry, fd: i32, _: &HashMap<u32, FileEntry>) -> Vec<BatchCall> {
+        entry.pipe.iter().flat_map(|pipe| notice(pipe.flags, fd)).collect()
     }
 }

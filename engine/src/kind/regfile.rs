@@ -3,7 +3,9 @@
 //! the mode and the build id that it had. Descriptors given by the caller (`--inherit-fd`) are taken as they are.
 
 use super::context::Late;
-use super::{Descriptor, DumpContext, Kind, RestoreContext, buildid, eventfd::missing, ghost, procfs};
+use super::{
+    BatchCall, Descriptor, DumpContext, Kind, RestoreContext, buildid, eventfd::missing, ghost, notice, procfs,
+};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FileEntry, RegFileEntry};
 use crate::options::{External, FileValidation, InheritKey};
@@ -11,6 +13,7 @@ use crate::sys;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{SFlag, fstat, major, minor};
 use nix::unistd::Whence;
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -72,12 +75,12 @@ impl Kind for RegFile {
                 false => nix::unistd::lseek(&fd, reg.pos as i64, Whence::SeekSet).doing(doing).map(drop)?,
             }
         }
-        // Every other flag was given to open.
-        if reg.flags & libc::O_ASYNC as u32 != 0 {
-            sys::file::set_flags(fd.as_fd(), reg.flags as i32).doing(doing)?;
-        }
         cx.set_owner(fd.as_fd(), &reg.fown)?;
         Ok(fd)
+    }
+
+    fn attach(&self, entry: &FileEntry, fd: i32, _: &HashMap<u32, FileEntry>) -> Vec<BatchCall> {
+        entry.reg.iter().filter(|reg| !reg.ext()).flat_map(|reg| notice(reg.flags, fd)).collect()
     }
 }
 

@@ -196,7 +196,7 @@ impl<'t> Injector<'t> {
         match regs.first_result() {
             error @ -4095..0 => Err(Error::Call {
                 task: self.pid,
-                call: format!("system call {nr}({:#x}, {:#x})", args[0], args[1]),
+                call: super::batch::describe(&stasis_arch::Entry { nr, args, ret: error }),
                 errno: Errno::from_raw(-error as i32),
             }),
             _ => waited,

@@ -26,7 +26,16 @@ pub struct Seized {
 impl Seized {
     /// Takes over the thread `tid`, which is attached and stopped.
     pub fn adopt(tid: Pid) -> Result<Seized> {
-        let regs = ptrace::regs(tid).doing(|| format!("read the registers of task {tid}"))?;
+        let regs = match ptrace::regs(tid) {
+            Err(sys::Errno::ENOTSUP) => {
+                let _ = ptrace::detach(tid, 0);
+                return Err(Error::unsupported(
+                    format!("task {tid}"),
+                    "it runs 32-bit code, which is not supported yet",
+                ));
+            }
+            other => other.doing(|| format!("read the registers of task {tid}"))?,
+        };
         let mask = ptrace::sigmask(tid).doing(|| format!("read the signal mask of task {tid}"))?;
         let mut seized = Seized { tid, regs, mask, dirty: false, deferred: Vec::new(), gone: false, restarted: None };
         seized.mend_interruption();

@@ -6,9 +6,10 @@ use super::load::Images;
 use super::tree::Tree;
 use crate::error::{Error, Result};
 use crate::image::kinds;
-use crate::kind::locks;
+use crate::kind::{self, locks};
+use std::collections::HashSet;
 
-/// Sets the locks that each process holds.
+/// Sets the locks that each process holds, and what else only the task itself can do with its descriptors.
 pub fn run(images: &Images, tree: &Tree) -> Result<()> {
     let held = images.dir.read_all(kinds::FILE_LOCKS.single())?;
     let live = |pid: i32| images.tasks.iter().any(|task| task.live.is_some() && task.pid().as_raw() == pid);
@@ -19,8 +20,17 @@ pub fn run(images: &Images, tree: &Tree) -> Result<()> {
         )));
     }
     let mut work = Vec::new();
+    let mut attached = HashSet::new();
     for (i, task) in images.tasks.iter().enumerate() {
-        let calls = locks::attach(&held, task.pid())?;
+        let mut calls = Vec::new();
+        for fd in task.live.iter().flat_map(|live| &images.tables[&live.ids.files_id]) {
+            if attached.insert(fd.id)
+                && let Some(entry) = images.files.get(&fd.id)
+            {
+                calls.extend(kind::of_entry(entry)?.attach(entry, fd.fd as i32, &images.files));
+            }
+        }
+        calls.extend(locks::attach(&held, task.pid())?);
         if calls.is_empty() {
             continue;
         }

@@ -33,7 +33,7 @@ impl Program {
 
     /// An empty program in a thread's slot.
     pub fn of_thread(layout: &Layout, index: usize) -> Program {
-        Program { at: layout.thread_batch(index), max_entries: 12, batches: Vec::new() }
+        Program { at: layout.thread_batch(index), max_entries: 16, batches: Vec::new() }
     }
 
     /// The batch to which `entries` calls with `bytes` of data can be added.

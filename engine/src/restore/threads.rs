@@ -182,11 +182,31 @@ fn from_inside(program: &mut Program, member: &Member, image: &ThreadImage, defa
     if slack != defaults.timer_slack {
         program.call(libc::SYS_prctl, &[libc::PR_SET_TIMERSLACK as u64, slack]);
     }
+    told(program, image);
     let queued = core.signals_p.as_ref().map(|q| q.signals.as_slice()).unwrap_or_default();
     for signal in queued {
         queue(program, member, &signal.siginfo, false)?;
     }
     Ok(())
+}
+
+/// What the image tells beyond CRIU's messages.
+fn told(program: &mut Program, image: &ThreadImage) {
+    const PR_MCE_KILL_SET: u64 = 1;
+    const ARCH_SET_CPUID: u64 = 0x1012;
+    let extra = &image.extra;
+    if let Some(personality) = extra.personality {
+        program.call(libc::SYS_personality, &[u64::from(personality)]);
+    }
+    if let Some(policy) = extra.mce_kill {
+        program.call(libc::SYS_prctl, &[libc::PR_MCE_KILL as u64, PR_MCE_KILL_SET, u64::from(policy), 0, 0]);
+    }
+    if let Some(tsc) = extra.tsc {
+        program.call(libc::SYS_prctl, &[libc::PR_SET_TSC as u64, u64::from(tsc)]);
+    }
+    if let Some(nr) = stasis_arch::native::NR_ARCH_PRCTL.filter(|_| extra.cpuid_faults == Some(true)) {
+        program.call(nr, &[ARCH_SET_CPUID, 0]);
+    }
 }
 
 /// The last steps of each thread: after them it has no more rights than it had.
@@ -221,6 +241,9 @@ pub fn queue(program: &mut Program, member: &Member, siginfo: &[u8], shared: boo
     let signal = i32::from_ne_bytes([raw[0], raw[1], raw[2], raw[3]]);
     if !(1..=64).contains(&signal) {
         return Err(Error::state(format!("the images hold the impossible signal {signal} for task {}", member.tid)));
+    }
+    if signal == libc::SIGTRAP {
+        return Ok(()); // at the release
     }
     let (tid, signal) = (member.tid.as_raw() as u64, signal as u64);
     if shared {

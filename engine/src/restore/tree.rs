@@ -303,6 +303,9 @@ impl<'a> Grower<'a> {
     /// How process `c` is to be cloned by process `i`: with what it shares with it.
     fn birth(&self, i: usize, c: usize, sibling: bool) -> Result<Birth> {
         let mut birth = if sibling { Birth::sibling(self.pid(c)) } else { Birth::plain(self.pid(c)) };
+        if let Some(signal) = self.images.tasks[c].exit_signal.filter(|_| !sibling) {
+            birth.exit_signal = u64::from(signal);
+        }
         let (Some(by), Some(child)) = (&self.images.tasks[i].live, &self.images.tasks[c].live) else {
             return Ok(birth);
         };
@@ -311,10 +314,6 @@ impl<'a> Grower<'a> {
             (libc::CLONE_FS, by.ids.fs_id == child.ids.fs_id),
         ];
         birth.flags |= shared.iter().filter(|(_, shared)| *shared).fold(0, |flags, (flag, _)| flags | *flag as u64);
-        let extra = self.images.tasks[c].threads.first().and_then(|t| t.extra.exit_signal);
-        if let Some(signal) = extra.filter(|_| !sibling) {
-            birth.exit_signal = u64::from(signal);
-        }
         let others = || self.images.tasks.iter().take(c).filter_map(|t| t.live.as_ref());
         if !shared[0].1 && others().any(|o| o.ids.files_id == child.ids.files_id) {
             let what = format!("process {} shares its descriptors with one that is not its parent", birth.pid);

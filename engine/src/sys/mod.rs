@@ -3,6 +3,7 @@
 
 pub mod clone;
 pub mod file;
+pub mod handle;
 pub mod kcmp;
 pub mod map;
 pub mod mem;

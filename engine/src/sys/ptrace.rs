@@ -164,7 +164,7 @@ pub fn rseq(pid: Pid) -> Result<RseqConfiguration> {
     Ok(conf)
 }
 
-/// The seccomp filter `index` of a task, the last installed first: 8 bytes an instruction. ENOENT past the last.
+/// The seccomp filter `index` of a task, the first installed first: 8 bytes an instruction. ENOENT past the last.
 pub fn seccomp_filter(pid: Pid, index: usize) -> Result<Vec<u8>> {
     let count = ptrace(PTRACE_SECCOMP_GET_FILTER, pid, index, 0)? as usize;
     let mut program = vec![0u8; count * 8];
@@ -191,6 +191,30 @@ pub fn poke_bytes(pid: Pid, at: RemoteAddr, bytes: &[u8]) -> Result<()> {
         poke(pid, at.plus(i as u64 * 8), word)?;
     }
     Ok(())
+}
+
+/// The mode of PR_SET_SYSCALL_USER_DISPATCH of a thread, 0 for off (Linux 6.4).
+pub fn user_dispatch(pid: Pid) -> Result<u64> {
+    const PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG: u32 = 0x4210;
+    // struct ptrace_sud_config: mode, selector, offset, len
+    let mut config = [0u64; 4];
+    ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, pid, size_of_val(&config), config.as_mut_ptr() as usize)?;
+    Ok(config[0])
+}
+
+const PTRACE_GET_THREAD_AREA: u32 = 25;
+const PTRACE_SET_THREAD_AREA: u32 = 26;
+
+/// An entry of the thread's part of the descriptor table (x86): `struct user_desc`, number, base, limit, bits.
+pub fn thread_area(pid: Pid, entry: u32) -> Result<[u32; 4]> {
+    let mut desc = [0u32; 4];
+    ptrace(PTRACE_GET_THREAD_AREA, pid, entry as usize, desc.as_mut_ptr() as usize)?;
+    Ok(desc)
+}
+
+/// Sets an entry of the thread's part of the descriptor table (x86).
+pub fn set_thread_area(pid: Pid, desc: &[u32; 4]) -> Result<()> {
+    ptrace(PTRACE_SET_THREAD_AREA, pid, desc[0] as usize, desc.as_ptr() as usize).map(drop)
 }
 
 /// What wait reported.

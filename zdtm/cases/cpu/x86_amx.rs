@@ -1,5 +1,6 @@
 //! The tile registers keep their configuration and their 8 KiB, and the process keeps the permission that it asked the
 //! kernel for to use them.
+//@ dump-fails: "AMX tiles"
 //@ needs: [amx_tile]
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_spin::{pattern, spin};

@@ -1,5 +1,6 @@
 //! A 32-bit program, blocked in a read: it is 32-bit code in a 32-bit address space afterwards too, with its registers,
 //! and its calls are those of the 32-bit interface.
+//@ dump-fails: "32-bit code"
 //@ needs: [kernel:ia32]
 use crate::gate::{Gate, Verdict, check_eq, fail};
 use crate::tools_tasks::{await_that, child, wait_status};

@@ -1,5 +1,6 @@
 //! A thread whose system calls are turned into signals, as Windows emulators do, keeps that, caught while no call at all
 //! is allowed to it: not even one that another makes in its place.
+//@ dump-fails: "SYSCALL_USER_DISPATCH"
 //@ needs: [kernel:syscall_user_dispatch]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_signals::handle_info;

@@ -1,5 +1,6 @@
 //! A child that shares the signal actions of its parent without being a thread (CLONE_SIGHAND): an action that one sets
 //! is the other's too, and each keeps signals and masks of its own.
+//@ dump-fails: "it shares its"
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_signals::{action, change_mask, count, current_mask, dispose, mask};
 use crate::tools_tasks::{Word, die_with_parent, must, outcome, wait_status};

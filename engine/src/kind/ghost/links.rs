@@ -4,7 +4,8 @@
 use super::super::Descriptor;
 use super::{Ghosts, LINK_REMAP, split};
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{FdTypes, FileEntry, RegFileEntry};
+use crate::image::proto::{FdTypes, FileEntry, RegFileEntry, StasisLinkEntry};
+use crate::sys::handle::Handle;
 use crate::sys::{self, Errno};
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstatat};
@@ -21,8 +22,8 @@ pub(super) struct Link {
     what: String,
 }
 
-/// Names that were made. Dropped, it takes them away: a dump that fails leaves nothing, and a tree that runs on needs
-/// them no more than before.
+/// Names that were made. Dropped, it takes them away: a dump that fails leaves nothing, and a tree that runs on must not
+/// find its files with a link more. Its images find them by their handles.
 #[derive(Debug, Default)]
 pub struct LinkRemaps {
     made: Vec<NewName>,
@@ -84,6 +85,15 @@ pub(super) fn link(file: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &[u8]) -> sy
 }
 
 impl Ghosts {
+    /// How the files that get new names are found without these.
+    pub(super) fn handles(&self) -> Vec<StasisLinkEntry> {
+        let entry = |link: &Link| {
+            let handle = Handle::of(link.file.as_fd()).ok()?;
+            Some(StasisLinkEntry { id: link.target.id, kind: handle.kind, handle: handle.bytes, ino: link.inode.1 })
+        };
+        self.links.iter().filter_map(entry).collect()
+    }
+
     /// Makes the new names and adds the files that show them to `entries`.
     pub fn link(&mut self, entries: &mut Vec<FileEntry>) -> Result<LinkRemaps> {
         let mut links = LinkRemaps::default();

@@ -5,6 +5,7 @@
 
 mod found;
 mod links;
+mod made;
 mod make;
 mod name;
 mod restore;

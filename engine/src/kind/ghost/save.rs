@@ -175,6 +175,10 @@ impl Ghosts {
         if !more.is_empty() {
             out.write_all(kinds::STASIS_GHOST.single(), &more)?;
         }
+        let handles = self.handles();
+        if !handles.is_empty() {
+            out.write_all(kinds::STASIS_LINK.single(), &handles)?;
+        }
         Ok(())
     }
 }

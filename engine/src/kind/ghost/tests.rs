@@ -264,14 +264,21 @@ fn a_file_with_another_name_needs_a_new_one() {
     let options = DumpOptions { link_remap: true, ..options() };
     let dumped = dump(&options, &files).unwrap();
     assert_eq!(names(dir.path()).len(), 2);
-    drop(dumped);
+    let text = format!("{} (deleted)", path.display()).into_bytes();
+    let Dumped { links, entries, ids, images, dir: images_dir } = dumped;
+    drop(links);
     assert_eq!(names(dir.path()), ["other"], "dropped, the name goes");
+    let dumped = Dumped { links: Default::default(), entries, ids, images, dir: images_dir };
+    restore(&dumped, &RestoreOptions::default(), |_, after| {
+        assert!(after.iter().all(|d| d.link == text && d.stat.st_ino == inode), "found by its handle");
+    })
+    .unwrap();
+    assert_eq!(names(dir.path()), ["other"]);
 
     let Dumped { links, entries, ids, images, dir: images_dir } = dump(&options, &files).unwrap();
     links.keep();
     drop(files);
     let dumped = Dumped { links: Default::default(), entries, ids, images, dir: images_dir };
-    let text = format!("{} (deleted)", path.display()).into_bytes();
     restore(&dumped, &RestoreOptions::default(), |_, after| {
         assert!(after.iter().all(|d| d.link == text && d.stat.st_ino == inode));
     })
