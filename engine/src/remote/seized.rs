@@ -239,10 +239,14 @@ impl Seized {
         Ok(())
     }
 
-    /// Lets the thread go without giving anything back: it is about to be killed.
-    pub fn abandon(mut self) {
-        self.dirty = false;
-        self.deferred.clear();
+    /// Waits for the end of the thread, which was killed. As its tracer we see it before its parent does.
+    pub fn reap(mut self) {
+        self.gone = true;
+        while let Ok(Some((_, event))) = ptrace::wait(self.tid, true) {
+            if event.is_end() {
+                return;
+            }
+        }
     }
 }
 
