@@ -312,6 +312,11 @@ fn thread(mut seized: Seized, stopped_by: Option<u32>, dir: &ProcDir, buffer: &m
             |e| e.with_help("this needs CAP_SYS_ADMIN and an engine that is under no seccomp filter itself"),
         )?;
     }
+    // Its handler would get our own calls.
+    if ptrace::user_dispatch(tid).is_ok_and(|mode| mode != 0) {
+        let reason = "its system calls go to a handler (PR_SET_SYSCALL_USER_DISPATCH), which is not supported";
+        return Err(Error::unsupported(format!("task {tid}"), reason));
+    }
     seized.resolve_restart()?;
     seized.abort_rseq()?;
     Ok(Thread { seized, status, stopped_by })
