@@ -4,7 +4,6 @@ use anyhow::{Context as _, bail, ensure};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -92,7 +91,7 @@ impl Target {
         let log = File::create(dir.join("log"))?;
         let mut command = Command::new(program);
         command.arg(name).arg(&path).current_dir("/").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        command.process_group(0);
+        // It leads a session of its own, so that nothing of the tree lies outside of it.
         let child = command.spawn().context("failed to start a target")?;
         let pid = child.id() as i32;
         let none = Witness { signals: BTreeMap::new(), descriptors: BTreeMap::new(), maps: Vec::new() };
