@@ -168,12 +168,17 @@ impl Target {
     }
 
     /// It is as it was when it was started, but for mappings that a killed engine may have left: with `clean`, these
-    /// are gone too, and the vDSO is as the kernel made it.
+    /// are gone too, and the vDSO is as the kernel made it. Where a stopped process lost its tracer (`halted`) its
+    /// threads are still on their way home, which gives their masks back.
     ///
     /// # Errors
     /// What differs.
-    pub fn is_as_before(&self, clean: bool) -> anyhow::Result<()> {
+    pub fn is_as_before(&self, clean: bool, halted: bool) -> anyhow::Result<()> {
         let mut last = String::new();
+        let mut before = self.before.clone();
+        if halted {
+            before.signals.values_mut().flatten().filter(|l| l.starts_with("SigBlk")).for_each(String::clear);
+        }
         let same = eventually("the state of before", || {
             ensure!(self.is_alive(), "the target died");
             // A thread may end while it is looked at, or be in a handler.
@@ -181,8 +186,11 @@ impl Target {
             if !clean {
                 now.maps = self.before.maps.clone();
             }
-            last = difference(&self.before, &now);
-            Ok(now == self.before)
+            if halted {
+                now.signals.values_mut().flatten().filter(|l| l.starts_with("SigBlk")).for_each(String::clear);
+            }
+            last = difference(&before, &now);
+            Ok(now == before)
         });
         same.with_context(|| last.clone())?;
         if clean && self.is_marked()? {

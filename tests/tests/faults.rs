@@ -157,7 +157,7 @@ fn killed(name: &str, victims: &[Victim], stopped: bool) -> anyhow::Result<()> {
 }
 
 fn lives_on(target: &Target, stopped: bool, clean: bool) -> anyhow::Result<()> {
-    target.is_as_before(clean)?;
+    target.is_as_before(clean, stopped && !clean)?;
     if stopped {
         return eventually("the stopped state", || Ok(target.state() == Some('T')));
     }
@@ -218,7 +218,7 @@ fn fails_at_each_step(name: &str) -> anyhow::Result<()> {
         arguments.extend(["--sync", "--fault-at", &number]);
         let output = engine::run(&arguments)?;
         let what = || format!("step {step}: {}", said(&output));
-        target.is_as_before(true).with_context(what)?;
+        target.is_as_before(true, false).with_context(what)?;
         if output.status.success() {
             ensure!(step > 20, "only {step} steps were passed");
             println!("{name}: {} steps", step - 1);
@@ -255,7 +255,7 @@ fn disk_full_inside() -> anyhow::Result<()> {
         let output = engine::run(&line(&pid, &images)?)?;
         let names = names(&images)?;
         nix::mount::umount(&images)?;
-        target.is_as_before(true)?;
+        target.is_as_before(true, false)?;
         if output.status.success() {
             ensure!(names.iter().any(|name| name == MANIFEST), "success without a manifest");
             continue;
@@ -327,7 +327,7 @@ fn cancelled() -> anyhow::Result<()> {
             (None, Some(by)) if by == signal as i32 => ensure!(names(&images)?.is_empty(), "left behind"),
             _ => bail!("{signal} ended the dump with {status}"),
         }
-        target.is_as_before(true)?;
+        target.is_as_before(true, false)?;
         empty(&images)?;
     }
     ensure!(cancelled > 0, "no dump was cancelled");
@@ -384,10 +384,10 @@ fn freeze_cgroup(version: u8) -> anyhow::Result<()> {
             (_, Some(tracer)) => drop(kill(Pid::from_raw(tracer), Signal::SIGKILL)),
         }
         front.wait()?;
-        target.is_as_before(false).with_context(|| format!("kill {round}"))?;
+        target.is_as_before(false, false).with_context(|| format!("kill {round}"))?;
         target.advances().with_context(|| format!("kill {round}"))?;
     }
     engine::succeed(&arguments)?;
-    target.is_as_before(true)?;
+    target.is_as_before(true, false)?;
     target.finish()
 }

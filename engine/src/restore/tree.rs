@@ -36,7 +36,9 @@ impl Drop for Tree {
         if self.released {
             return;
         }
-        let all = || self.leaders.iter().chain(&self.helpers).chain(self.threads.iter().flatten());
+        // The end of a leader is told only when its other threads are gone, and a traced one is gone when its tracer has
+        // waited for it.
+        let all = || self.threads.iter().flatten().chain(&self.leaders).chain(&self.helpers);
         for member in all() {
             let _ = nix::sys::signal::kill(member.tid, nix::sys::signal::SIGKILL);
         }
