@@ -197,10 +197,13 @@ fn kill_restore(dumped: &Dumped, arguments: &[&str], delay: Duration) -> anyhow:
         reap();
         Ok(settled(dumped.pids.iter().filter(|pid| alive(pid)).count()))
     })?;
-    std::thread::sleep(Duration::from_millis(2));
-    if dumped.pids.iter().any(|pid| alive(pid)) {
-        dumped.works()?;
-        return Ok(false);
+    if dumped.pids.iter().any(alive) {
+        match dumped.works() {
+            Ok(()) => return Ok(false),
+            // It was being killed when it was looked at.
+            Err(_) if !dumped.pids.iter().any(alive) => {}
+            Err(e) => return Err(e),
+        }
     }
     dumped.nothing_is_left()?;
     Ok(true)
