@@ -200,9 +200,12 @@ fn kill_restore(dumped: &Dumped, arguments: &[&str], delay: Duration) -> anyhow:
     if dumped.pids.iter().any(alive) {
         match dumped.works() {
             Ok(()) => return Ok(false),
-            // It was being killed when it was looked at.
-            Err(_) if !dumped.pids.iter().any(alive) => {}
-            Err(e) => return Err(e),
+            // It may have been on its way to death when it was looked at.
+            Err(e) => eventually("the end of all", || {
+                reap();
+                Ok(!dumped.pids.iter().any(alive))
+            })
+            .context(e)?,
         }
     }
     dumped.nothing_is_left()?;
