@@ -54,7 +54,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let mut tree = tree::grow(&images, options, &needs, &plan)?;
     let forking = started.elapsed();
     files::open_rest(&images, &mut cx)?;
-    memory::build(&images, &tree, &needs.numbers, &plan)?;
+    memory::build(&images, &tree, &needs, &plan)?;
     identity::place(&images, &tree, &needs.numbers)?;
     drop(needs);
     hand_out(&images, &tree, &mut cx)?;
