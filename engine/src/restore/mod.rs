@@ -58,7 +58,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let forking = started.elapsed();
     files::open_rest(&images, &mut cx)?;
     fault::point("files")?;
-    memory::build_and_verify(&images, &tree, &needs.numbers, &plan)?;
+    memory::build_and_verify(&images, &tree, &needs, &plan)?;
     identity::place(&images, &tree, &needs.numbers)?;
     drop(needs);
     hand_out(&images, &tree, &mut cx)?;
