@@ -10,6 +10,7 @@ mod eventfd;
 mod fifo;
 pub mod ghost;
 pub mod locks;
+mod mounts;
 mod pipe;
 mod pipe_data;
 mod procfs;
