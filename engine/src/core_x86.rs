@@ -95,6 +95,50 @@ fn no_tls() -> Vec<UserDescT> {
     vec![entry(12), entry(13), entry(14)]
 }
 
+/// Bits of the last word of `struct user_desc` (asm/ldt.h).
+mod desc {
+    pub const SEG_32BIT: u32 = 1;
+    pub const CONTENTS_LOW: u32 = 1 << 1;
+    pub const CONTENTS_HIGH: u32 = 1 << 2;
+    pub const READ_EXEC_ONLY: u32 = 1 << 3;
+    pub const LIMIT_IN_PAGES: u32 = 1 << 4;
+    pub const NOT_PRESENT: u32 = 1 << 5;
+    pub const USABLE: u32 = 1 << 6;
+}
+
+/// The message of an entry as the kernel gave it.
+pub fn tls_entry(entry_number: u32, desc: Option<[u32; 4]>) -> UserDescT {
+    let [_, base_addr, limit, bits] = desc.unwrap_or([0, 0, 0, desc::READ_EXEC_ONLY | desc::NOT_PRESENT]);
+    let has = |bit| bits & bit != 0;
+    UserDescT {
+        entry_number,
+        base_addr,
+        limit,
+        seg_32bit: has(desc::SEG_32BIT),
+        contents_h: has(desc::CONTENTS_HIGH),
+        contents_l: has(desc::CONTENTS_LOW),
+        read_exec_only: has(desc::READ_EXEC_ONLY),
+        limit_in_pages: has(desc::LIMIT_IN_PAGES),
+        seg_not_present: has(desc::NOT_PRESENT),
+        usable: has(desc::USABLE),
+    }
+}
+
+/// An entry as the kernel takes it; `None` for one that holds nothing.
+pub fn to_desc(e: &UserDescT) -> Option<[u32; 4]> {
+    let bits = [
+        (e.seg_32bit, desc::SEG_32BIT),
+        (e.contents_l, desc::CONTENTS_LOW),
+        (e.contents_h, desc::CONTENTS_HIGH),
+        (e.read_exec_only, desc::READ_EXEC_ONLY),
+        (e.limit_in_pages, desc::LIMIT_IN_PAGES),
+        (e.seg_not_present, desc::NOT_PRESENT),
+        (e.usable, desc::USABLE),
+    ];
+    let bits = bits.iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit);
+    (!e.seg_not_present).then_some([e.entry_number, e.base_addr, e.limit, bits])
+}
+
 fn u16_at(area: &[u8], at: usize) -> u32 {
     u32::from(u16::from_le_bytes([area[at], area[at + 1]]))
 }

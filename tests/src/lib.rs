@@ -1,6 +1,8 @@
 //! What the integration tests share: where the workspace and its binaries are, and its sources for the house rules.
 
+pub mod engine;
 pub mod source;
+pub mod target;
 
 use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};

@@ -20,7 +20,7 @@ const VARIABLE: &str = "STASIS_MUTATION";
 struct Mutation {
     area: &'static str,
     case: &'static str,
-    /// The first characters of the images' names; the first value found in the order of the names is changed.
+    /// The first characters of the images' names; each of the images is changed.
     images: &'static str,
     key: &'static str,
     change: Change,
@@ -31,7 +31,7 @@ enum Change {
     Flip(u64),
     /// Something is added to the first number.
     Add(u64),
-    /// The first text becomes another.
+    /// Every text becomes another.
     Text(&'static str),
     /// The first character of a payload (base64) becomes another.
     Payload,
@@ -97,7 +97,7 @@ fn test() -> anyhow::Result<ExitCode> {
     for (number, mutation) in MUTATIONS.iter().enumerate() {
         let harness = harness.clone();
         let run = move || run(&harness, &number.to_string(), mutation.case).and_then(noticed).map_err(Failed::from);
-        let name = format!("{}::{}::{}{}", mutation.area, mutation.case, mutation.images, mutation.key);
+        let name = format!("{}::{}::{}* {}", mutation.area, mutation.case, mutation.images, mutation.key);
         trials.push(Trial::test(name, run).with_ignored_flag(!root));
     }
     Ok(libtest_mimic::run(&args, trials).exit_code())
@@ -165,13 +165,18 @@ fn mutate(engine: &Path, dir: &Path, mutation: &Mutation) -> anyhow::Result<()> 
     if matches!(mutation.change, Change::Byte) {
         return change_byte(engine, dir, &images);
     }
+    let mut changed = 0;
     for image in &images {
         let mut json = show(engine, image)?;
-        if change_first(&mut json, mutation) {
-            return encode(engine, image, &json);
+        if change_in(&mut json, mutation) {
+            encode(engine, image, &json)?;
+            changed += 1;
         }
     }
-    bail!("no {} to change in {} images {}*", mutation.key, images.len(), mutation.images)
+    if changed == 0 {
+        bail!("no {} to change in {} images {}*", mutation.key, images.len(), mutation.images);
+    }
+    Ok(())
 }
 
 fn change_byte(engine: &Path, dir: &Path, images: &[PathBuf]) -> anyhow::Result<()> {
@@ -185,15 +190,23 @@ fn change_byte(engine: &Path, dir: &Path, images: &[PathBuf]) -> anyhow::Result<
     encode(engine, &inventory, &show(engine, &inventory)?)
 }
 
-/// Changes the first fitting value of the key, depth first; says whether there was one.
-fn change_first(value: &mut Value, mutation: &Mutation) -> bool {
+/// Changes the first fitting value of the key, depth first, or every one that is a text: a name is said twice. Says
+/// whether there was one.
+fn change_in(value: &mut Value, mutation: &Mutation) -> bool {
+    let every = matches!(mutation.change, Change::Text(_));
+    let mut changed = false;
+    let mut visit = |key: Option<&String>, inner: &mut Value| {
+        if every || !changed {
+            let fits = key.is_some_and(|key| key == mutation.key) && change(inner, &mutation.change);
+            changed |= fits || change_in(inner, mutation);
+        }
+    };
     match value {
-        Value::Array(all) => all.iter_mut().any(|one| change_first(one, mutation)),
-        Value::Object(fields) => fields.iter_mut().any(|(key, value)| {
-            (key == mutation.key && change(value, &mutation.change)) || change_first(value, mutation)
-        }),
-        _ => false,
+        Value::Array(all) => all.iter_mut().for_each(|one| visit(None, one)),
+        Value::Object(fields) => fields.iter_mut().for_each(|(key, value)| visit(Some(key), value)),
+        _ => {}
     }
+    changed
 }
 
 fn change(value: &mut Value, change: &Change) -> bool {
@@ -221,9 +234,10 @@ fn show(engine: &Path, image: &Path) -> anyhow::Result<Value> {
 }
 
 fn encode(engine: &Path, image: &Path, json: &Value) -> anyhow::Result<()> {
-    let text = image.with_extension("json");
+    // Not among the images: what lies there is sealed.
+    let text = image.ancestors().nth(2).context("the image lies in no directory")?.join("edited.json");
     fs::write(&text, serde_json::to_vec(json)?)?;
-    let out = Command::new(engine).arg("encode").arg(&text).arg(image).output()?;
+    let out = Command::new(engine).args(["encode", "--reseal"]).arg(&text).arg(image).output()?;
     fs::remove_file(&text)?;
     if !out.status.success() {
         bail!("encode {} failed: {}", image.display(), String::from_utf8_lossy(&out.stderr).trim());

@@ -7,16 +7,19 @@
 mod gate;
 mod tools;
 mod tools_bench;
+mod tools_creds;
 mod tools_files;
 mod tools_maps;
 mod tools_memory;
 mod tools_programs;
 mod tools_relatives;
+mod tools_rlimits;
 mod tools_sched;
 mod tools_signals;
 mod tools_spin;
 mod tools_tasks;
 mod tools_threads;
+mod tools_timers;
 mod tools_x86;
 
 use gate::{Gate, Verdict};

@@ -130,10 +130,8 @@ pub fn action(signal: i32) -> Verdict<Action> {
     let mut now = Action::default();
     let none = std::ptr::null::<Action>();
     // SAFETY: `now` is a valid place for the kernel's structure.
-    must(
-        "rt_sigaction",
-        outcome(unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, none, &raw mut now, 8usize) }),
-    )?;
+    let done = unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, none, &raw mut now, 8usize) };
+    must("rt_sigaction", outcome(done))?;
     Ok(now)
 }
 

@@ -5,6 +5,7 @@ use crate::gate::{Gate, Verdict, check, check_eq, fail};
 use crate::tools_tasks::{Outcome, Word, await_that, gettid, outcome};
 use std::ffi::{c_int, c_long};
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -98,11 +99,14 @@ pub fn await_call(tid: i32, nr: c_long) -> Verdict {
     })
 }
 
-/// A thread that is blocked in a system call.
+/// A thread that is blocked in a system call. It stays until its result is taken, so that the process's threads are the
+/// same before and after.
 pub struct Call<T> {
     nr: c_long,
     /// The thread's id.
     pub tid: i32,
+    /// 1 when the call has returned, 2 when the thread may end.
+    step: Arc<Word>,
     handle: JoinHandle<T>,
 }
 
@@ -110,25 +114,34 @@ impl<T: Send + 'static> Call<T> {
     /// Runs `call` in a thread and returns when the thread is blocked in system call `nr`.
     pub fn start(nr: c_long, call: impl FnOnce() -> T + Send + 'static) -> Verdict<Call<T>> {
         let (send, receive) = std::sync::mpsc::channel();
+        let step = Arc::new(Word::new());
+        let own = Arc::clone(&step);
         let handle = spawn(move || {
             // The receiver lives until it has the tid.
             send.send(gettid()).unwrap_or_default();
-            call()
+            let result = call();
+            own.set(1);
+            own.wait_for(2);
+            result
         })?;
         let tid = receive.recv()?;
         await_call(tid, nr)?;
-        Ok(Call { nr, tid, handle })
+        check("the call blocks", step.get() == 0)?;
+        Ok(Call { nr, tid, step, handle })
     }
 
     /// Fails unless the thread is (or comes to be) blocked in its call again.
     pub fn still(&self) -> Verdict {
         std::thread::sleep(Duration::from_millis(20));
-        check("the blocked call goes on", !self.handle.is_finished())?;
-        await_call(self.tid, self.nr)
+        check("the blocked call goes on", self.step.get() == 0)?;
+        await_call(self.tid, self.nr)?;
+        check("the blocked call still goes on", self.step.get() == 0)
     }
 
     /// What the call returned, which it must do soon.
     pub fn result(self) -> Verdict<T> {
+        await_that("the end of the blocked call", || Ok(self.step.get() == 1))?;
+        self.step.set(2);
         join(self.handle)
     }
 }

@@ -1,8 +1,9 @@
 //! What a case needs of the machine (`//@ needs:`), and whether it is there.
 //!
-//! `cpu:FLAG` or a bare word: a flag of /proc/cpuinfo. `cap:NAME` or `cap_NAME`: an effective capability. `prog:NAME`:
-//! a program in PATH. `cpus:N`: so many CPUs that this process may use. `kernel:X.Y`: at least this version. `kernel:FEATURE`: one of [`FEATURES`]. `cc:FLAG`: a C
-//! compiler that builds a program with this flag (`cc:-m32`).
+//! `cpu:FLAG` or a bare word: a flag of /proc/cpuinfo. `cpus:N`: so many CPUs that this process may use. `cap:NAME` or
+//! `cap_NAME`: an effective capability. `prog:NAME`: a program in PATH. `cc:FLAG`: a C compiler that builds a program
+//! with this flag (`cc:-m32`). `kernel:X.Y`: at least this version. `kernel:FEATURE`: one of [`FEATURES`].
+//! `symbol:NAME`: the kernel has this function.
 
 use anyhow::{Context as _, bail};
 use std::collections::BTreeSet;
@@ -26,12 +27,14 @@ pub enum Need {
     Version(u32, u32),
     /// A feature of [`FEATURES`], by its index.
     Feature(usize),
+    /// A symbol of the kernel.
+    Symbol(String),
     /// A flag with which the C compiler can build.
     Compiler(String),
 }
 
 /// Features of the kernel by the file in which each shows, or (after a `*`) by a symbol of /proc/kallsyms.
-const FEATURES: [(&str, &str); 16] = [
+const FEATURES: [(&str, &str); 17] = [
     ("autogroup", "/proc/self/autogroup"),
     ("fanotify", "/proc/sys/fs/fanotify"),
     ("hugetlb", "/proc/sys/vm/nr_hugepages"),
@@ -45,6 +48,7 @@ const FEATURES: [(&str, &str); 16] = [
     ("perf", "/proc/sys/kernel/perf_event_paranoid"),
     ("sched_autogroup", "/proc/sys/kernel/sched_autogroup_enabled"),
     ("seccomp", "/proc/sys/kernel/seccomp/actions_avail"),
+    ("syscall_user_dispatch", "*set_syscall_user_dispatch"),
     ("sysvipc", "/proc/sysvipc/shm"),
     ("thp", "/sys/kernel/mm/transparent_hugepage"),
     ("userfaultfd", "/proc/sys/vm/unprivileged_userfaultfd"),
@@ -106,6 +110,7 @@ impl Need {
             "cpu" => Ok(Need::Cpu(name.to_owned())),
             "cap" => capability(name),
             "prog" => Ok(Need::Program(name.to_owned())),
+            "symbol" => Ok(Need::Symbol(name.to_owned())),
             "cpus" => Ok(Need::Cpus(name.parse().with_context(|| format!("`{name}` is no number"))?)),
             "cc" => Ok(Need::Compiler(name.to_owned())),
             "kernel" => match version(name) {
@@ -145,6 +150,7 @@ impl Need {
                 let there = shown.strip_prefix('*').map_or_else(|| Path::new(shown).exists(), has_symbol);
                 (there, format!("the kernel has no {name}"))
             }
+            Need::Symbol(name) => (has_symbol(name), format!("the kernel has no {name}()")),
             Need::Compiler(flag) => (compiles(flag), format!("no C compiler that builds with {flag}")),
         };
         (!there).then_some(what)

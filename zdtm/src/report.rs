@@ -145,7 +145,11 @@ impl Screen {
 
 fn failures(summary: &Summary) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    // A terminal that does not say how wide it is says 0.
+    if table.width().is_some_and(|width| width > 60) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
     table.set_header(["case", "route", "what"]);
     for result in &summary.results {
         if let Status::Fail { failure, .. } = &result.status {

@@ -4,7 +4,7 @@ use crate::cell::init::phase;
 use crate::cell::tree::Tree;
 use crate::cell::{Failure, Step};
 use crate::damage::{Damage, Damaged, Place, matching};
-use crate::witness::{Tolerance, Witness};
+use crate::witness::{Tolerance, Witness, summary};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -85,7 +85,7 @@ fn watch(tree: &mut Tree) -> Step {
         let differences = before.differences(&Witness::take(tree.root()), &tree.spec.exempt, Tolerance::None);
         if !differences.is_empty() {
             let what = "the tree changes by itself; the case must say so (`//@ witness: -FIELD # reason`)";
-            return Err(Failure::with(what, differences.into_iter().take(10).collect()));
+            return Err(Failure::with(what, summary(differences)));
         }
     }
     Ok(())
@@ -100,7 +100,10 @@ fn round(tree: &mut Tree, number: usize, before: &Witness) -> Step {
 
 fn bring_back(tree: &mut Tree, images: &Path, before: &Witness) -> Step {
     phase("restore", || tree.restore(images))?;
-    phase("compare", || tree.compare(before, "after the restore", Tolerance::None))?;
+    phase("compare", || tree.compare(before, "after the restore", Tolerance::None)).map_err(|mut failure| {
+        failure.details.push(tree.opinion());
+        failure
+    })?;
     tree.no_strays("after the restore")
 }
 

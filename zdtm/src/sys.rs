@@ -103,9 +103,13 @@ pub fn kcmp(kind: Kcmp, a: (Pid, RawFd), b: (Pid, RawFd)) -> io::Result<Order> {
 
 /// Gives every signal its default action and blocks none: exec keeps what is ignored and what is blocked.
 pub fn fresh_signals() -> io::Result<()> {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL runs no code of ours. The C library refuses its internal signals, which are never ignored.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // Zeros are SIG_DFL with no flags and an empty mask in every layout of the kernel's structure. The C library's own
+    // call refuses the signals that it uses itself, which a caller may have ignored all the same.
+    let default = [0u64; 8];
+    for signal in (1..=64).filter(|s| ![libc::SIGKILL, libc::SIGSTOP].contains(s)) {
+        let (old, set_size) = (std::ptr::null_mut::<u64>(), size_of::<u64>());
+        // SAFETY: `default` outlives the call and is larger than the structure; SIG_DFL runs no code of ours.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), old, set_size) };
     }
     SigSet::empty().thread_set_mask()?;
     Ok(())

@@ -18,6 +18,12 @@ pub const NT_XSTATE: u32 = 0x202;
 pub const SYSCALL_LEN: u64 = 2;
 /// The system call instruction.
 pub const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// arch_prctl(2).
+pub const NR_ARCH_PRCTL: Option<i64> = Some(158);
+/// modify_ldt(2).
+pub const NR_MODIFY_LDT: Option<i64> = Some(154);
+/// poll(2), which not every CPU has.
+pub const NR_POLL: i64 = 7;
 /// restart_syscall(2), which the kernel gives user space for an interrupted call with a restart block.
 pub const NR_RESTART: i64 = 219;
 /// The flags that a program may have set: arithmetic flags, direction, trap, alignment check, id, nested task.

@@ -4,7 +4,9 @@
 use super::Regs;
 use crate::code::Code;
 
-/// Walks the batch, then parks, then goes home. Position independent, 71 bytes.
+/// Walks the batch, then parks, then goes home. Position independent. A second entry ([`FIRST`]) makes one call whose
+/// arguments are in registers; when that call made an area, the thread itself writes rbp into its first word, so that
+/// the area is marked however soon its tracer dies. What the call returned is left in rbx.
 ///
 /// | register | holds |
 /// |---|---|
@@ -16,7 +18,7 @@ use crate::code::Code;
 ///
 /// Parked, it waits in rt_sigtimedwait(2) for a signal of the empty set: nothing but the time ends that, no
 /// disposition matters, and the restart block stays as it was.
-pub const DUMP: [u8; 75] = [
+pub const DUMP: [u8; 86] = [
     0x4d, 0x85, 0xe4, // test r12, r12
     0x74, 0x2a, // je park
     0x48, 0x8b, 0x03, // mov rax, [rbx]
@@ -39,9 +41,13 @@ pub const DUMP: [u8; 75] = [
     0xb8, 0x80, 0x00, 0x00, 0x00, // mov eax, 128 (rt_sigtimedwait)
     0x0f, 0x05, // syscall
     0x41, 0xff, 0xe6, // jmp r14
-    // first: one call with its arguments in registers, then park
+    // first: one call with its arguments in registers; an area that it made is marked; then park
     0x0f, 0x05, // syscall
-    0xeb, 0xe4, // jmp park
+    0x48, 0x89, 0xc3, // mov rbx, rax
+    0x48, 0x85, 0xc0, // test rax, rax
+    0x7e, 0xde, // jle park
+    0x48, 0x89, 0x28, // mov [rax], rbp
+    0xeb, 0xd9, // jmp park
 ];
 
 /// Where in [`DUMP`] a thread starts that makes a single call, given in its registers.
@@ -90,9 +96,10 @@ impl Regs {
         regs
     }
 
-    /// These registers, set to make one call and park.
-    pub fn at_first_call(&self, stub: u64, nr: i64, args: [u64; 6], park: Park) -> Regs {
+    /// These registers, set to make one call, write `mark` where the call returned an address, and park.
+    pub fn at_first_call(&self, stub: u64, nr: i64, args: [u64; 6], mark: u64, park: Park) -> Regs {
         let mut regs = self.at_batch(stub + FIRST, 0, 0, Some(park));
+        regs.bp = mark;
         regs.set_call(nr, args);
         regs
     }
@@ -104,6 +111,11 @@ impl Regs {
         regs.ip = at;
         regs.set_call(nr, args);
         regs
+    }
+
+    /// What the call of [`Regs::at_first_call`] returned, once the thread is parked.
+    pub fn first_result(&self) -> i64 {
+        self.bx as i64
     }
 
     fn set_call(&mut self, nr: i64, args: [u64; 6]) {

@@ -28,8 +28,7 @@ pub fn run(verb: Verb, parsed: &Parsed, common: CommonOptions) -> Result<u8, Cli
 fn dump(parsed: &Parsed, common: CommonOptions) -> Result<u8, CliError> {
     no_words(parsed)?;
     let options = convert::dump(parsed, common)?;
-    connect::dump(&options)?;
-    Ok(0)
+    connect::dump(&options)
 }
 
 fn restore(parsed: &Parsed, common: CommonOptions) -> Result<u8, CliError> {

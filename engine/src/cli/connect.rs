@@ -5,14 +5,14 @@ use std::path::Path;
 
 use nix::unistd::Pid;
 
-use super::CliError;
+use super::{CliError, guard};
 use crate::check::cpu;
 use crate::image::{self, ImageError};
 use crate::options::{CommonOptions, DumpOptions, RestoreOptions};
 
-/// Dumps a tree.
-pub fn dump(options: &DumpOptions) -> Result<(), CliError> {
-    crate::dump::run(options).map(drop).map_err(|e| failed("dump", &e))
+/// Dumps a tree; the result is the exit status of the command.
+pub fn dump(options: &DumpOptions) -> Result<u8, CliError> {
+    guard::dump(&options.common, || crate::dump::run(options).map(drop).map_err(|e| failed("dump", &e)))
 }
 
 /// An error of the library with its advice.
@@ -26,7 +26,7 @@ fn failed(module: &'static str, error: &crate::error::Error) -> CliError {
 
 /// Restores a tree; the result is the exit status of the command.
 pub fn restore(options: &RestoreOptions) -> Result<u8, CliError> {
-    let report = crate::restore::run(options).map_err(|e| failed("restore", &e))?;
+    let report = guard::restore(|| crate::restore::run(options).map_err(|e| failed("restore", &e)))?;
     if options.detached || options.exec_cmd.is_some() {
         return Ok(0);
     }

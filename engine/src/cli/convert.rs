@@ -107,6 +107,14 @@ pub fn restore(parsed: &Parsed, common: CommonOptions) -> Result<RestoreOptions,
     Ok(options)
 }
 
+/// `--fault-at`, which no help names: the step that is to fail in a test.
+pub fn arm_fault(parsed: &Parsed) -> Result<(), CliError> {
+    if let Some(text) = parsed.text("fault-at")? {
+        crate::fault::arm(number(text, "--fault-at", "a number of at least 1")?);
+    }
+    Ok(())
+}
+
 /// `--close`: descriptors that the caller left open and that must not be in the way.
 pub fn close_descriptors(common: &CommonOptions) -> Result<(), CliError> {
     for fd in &common.close_fds {

@@ -30,7 +30,7 @@ pub fn text(program: &str, verb: Option<&VerbSpec>) -> String {
         }
     }
     line(&mut out, "\nOptions:");
-    for option in OPTIONS.iter().filter(|o| verb.is_none_or(|v| o.applies_to(v.verb))) {
+    for option in OPTIONS.iter().filter(|o| !o.help.is_empty() && verb.is_none_or(|v| o.applies_to(v.verb))) {
         let later = built(option.state != State::KnownNotBuilt);
         line(&mut out, &format!("  {:<34} {}{later}", form(option), option.help));
     }

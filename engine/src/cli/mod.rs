@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod connect;
 mod convert;
+mod guard;
 mod help;
 mod parse;
 mod progress;
@@ -66,7 +67,7 @@ impl From<OptionError> for CliError {
 }
 
 /// Runs the command that `arguments` (the program's name first) ask for, and returns the exit status: 0 is success, 1
-/// failure; a restore that waits passes on the status of the tree's root.
+/// failure, 128 and more the signal that cancelled the command; a restore that waits passes on the status of the tree's root.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let mut arguments = arguments.into_iter();
     let program = program_name(arguments.next().as_deref());
@@ -76,7 +77,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(status) => status,
         Err(error) => {
             report(&error, destination);
-            1
+            guard::failure_status()
         }
     }
 }
@@ -116,6 +117,7 @@ fn run(program: &'static str, arguments: &[OsString], destination: &mut log::Des
     for note in notes {
         tracing::info!(target: "cli", "{note}");
     }
+    convert::arm_fault(&parsed)?;
     commands::run(verb.verb, &parsed, common)
 }
 

@@ -264,6 +264,8 @@ pub const OPTIONS: &[Opt] = &[
     flag("reseal", "renew the manifest beside the image").on(&[Verb::Encode]),
     value("config", "FILE", "read defaults from FILE too"),
     flag("no-default-config", "do not read /etc/criu/default.conf and ~/.criu/default.conf"),
+    // For the tests; see CONTRIBUTING. A line without help is not shown.
+    value("fault-at", "N", ""),
     flag("help", "print this").short('h'),
     flag("version", "print the version").short('V'),
 ];

@@ -2,9 +2,9 @@
 //! in its leader's.
 
 use super::freeze::{Process, Thread};
-use super::inside::{OfProcess, OfThread, TimeValue};
+use super::inside::{OfProcess, OfThread, SIGNALS, TimeValue};
 use crate::core_x86;
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::image::proto::{
     CoreEntry, CredsEntry, ItimerEntry, PosixTimerEntry, RlimitEntry, RseqEntry, SaEntry, SeccompMode, SiginfoEntry,
     SignalQueueEntry, StasisRestartEntry, StasisTaskEntry, TaskCoreEntry, TaskKobjIdsEntry, TaskRlimitsEntry,
@@ -62,12 +62,17 @@ pub fn of_process(sources: &Sources<'_>) -> Result<Cores> {
     let mut cores = Cores::default();
     let process = sources.process;
     let mut xstate = Vec::new();
+    let personality = sources.threads.first().map_or(0, |t| t.personality);
+    if sources.inside.has_ldt {
+        let reason = "its local descriptor table (modify_ldt) is not supported";
+        return Err(Error::unsupported(format!("process {}", process.pid), reason));
+    }
     for (i, thread) in process.threads.iter().enumerate() {
         let tid = thread.seized.tid();
         let of_thread = &sources.threads[i];
         ptrace::xstate(tid, &mut xstate).doing(|| format!("read the extended state of task {tid}"))?;
         let regs = thread.seized.regs();
-        if let Some(syscall) = regs.syscall() {
+        if let Some(syscall) = thread.seized.syscall() {
             cores.restarts.push(StasisRestartEntry {
                 tid: tid.as_raw() as u32,
                 syscall,
@@ -75,7 +80,10 @@ pub fn of_process(sources: &Sources<'_>) -> Result<Cores> {
                 ip: regs.ip(),
             });
         }
-        let info = core_x86::thread_info(of_thread.clear_tid, &regs.rewound(false), &xstate, sources.layout);
+        let mut info = core_x86::thread_info(of_thread.clear_tid, &regs.rewound(false), &xstate, sources.layout);
+        for entry in &mut info.tls {
+            *entry = core_x86::tls_entry(entry.entry_number, ptrace::thread_area(tid, entry.entry_number).ok());
+        }
         let mut thread_core = thread_core(thread, of_thread)?;
         (thread_core.seccomp_mode, thread_core.seccomp_filter) = match sources.seccomp[i] {
             (SeccompMode::Disabled, _) => (None, None),
@@ -95,7 +103,10 @@ pub fn of_process(sources: &Sources<'_>) -> Result<Cores> {
             ..CoreEntry::default()
         };
         cores.cores.push((tid, core));
-        cores.tasks.push(extra(thread, tid, leads.then_some(sources), core_x86::beyond_portable(&xstate), &xstate)?);
+        refuse(tid, &xstate)?;
+        let mut extra = extra(tid, leads.then_some(sources))?;
+        told(&mut extra, of_thread, personality);
+        cores.tasks.push(extra);
     }
     Ok(cores)
 }
@@ -106,9 +117,12 @@ pub fn of_zombie(process: &Process) -> CoreEntry {
         task_state: state::ZOMBIE,
         exit_code: process.stat.exit_code as u32,
         comm: process.stat.comm.clone(),
+        blk_sigset: process.status.signals.blocked,
+        sigactions: ignored(process.status.signals.ignored),
         ..TaskCoreEntry::default()
     };
-    CoreEntry { mtype: March::X8664 as i32, tc: Some(tc), ..CoreEntry::default() }
+    let thread_core = ThreadCoreEntry { creds: Some(creds(&process.status, 0)), ..ThreadCoreEntry::default() };
+    CoreEntry { mtype: March::X8664 as i32, tc: Some(tc), thread_core: Some(thread_core), ..CoreEntry::default() }
 }
 
 fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
@@ -122,7 +136,7 @@ fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
         task_state: if stopped { state::STOPPED } else { state::ALIVE },
         // Of a leader that has exited while its threads live on.
         exit_code: if process.has_dead_leader() { process.stat.exit_code as u32 } else { 0 },
-        personality: task::personality(&process.dir, &mut buffer)?,
+        personality: sources.threads.first().map_or(0, |t| t.personality),
         flags: process.stat.flags,
         blk_sigset: match process.has_dead_leader() {
             true => process.status.signals.blocked,
@@ -143,6 +157,26 @@ fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
         stop_signo: leader.stopped_by,
         membarrier_registration_mask: (inside.membarrier != 0).then_some(inside.membarrier),
     })
+}
+
+/// What CRIU's messages lack for a zombie.
+pub fn extra_of_zombie(process: &Process) -> StasisTaskEntry {
+    let signal = process.stat.exit_signal;
+    StasisTaskEntry {
+        tid: process.pid.as_raw() as u32,
+        exit_signal: (signal != libc::SIGCHLD && signal >= 0).then_some(signal as u32),
+        ..StasisTaskEntry::default()
+    }
+}
+
+/// What is known of a zombie's actions: which signals it ignored.
+fn ignored(set: u64) -> Vec<SaEntry> {
+    let fixed = [libc::SIGKILL, libc::SIGSTOP];
+    let action = |signal: i32| SaEntry {
+        sigaction: if set & 1 << (signal - 1) != 0 { libc::SIG_IGN as u64 } else { 0 },
+        ..SaEntry::default()
+    };
+    (1..=SIGNALS as i32).filter(|signal| !fixed.contains(signal)).map(action).collect()
 }
 
 /// All actions but those of SIGKILL and SIGSTOP, which cannot be changed and stand in no image.
@@ -265,14 +299,33 @@ fn creds(status: &Status, secbits: u32) -> CredsEntry {
     }
 }
 
+/// State of a thread that cannot be brought back is refused by name.
+fn refuse(tid: Pid, xstate: &[u8]) -> Result<()> {
+    let refused = |reason: &str| Err(Error::unsupported(format!("task {tid}"), reason));
+    if core_x86::beyond_portable(xstate) != 0 {
+        // A task must use the unit itself before the kernel takes its state from a tracer.
+        return refused("it has AMX tiles in use, which is not supported");
+    }
+    match ptrace::user_dispatch(tid) {
+        Ok(mode) if mode != 0 => {
+            refused("its system calls go to a handler (PR_SET_SYSCALL_USER_DISPATCH), which is not supported")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the thread told of itself and CRIU's messages lack.
+fn told(entry: &mut StasisTaskEntry, inside: &OfThread, of_process: u32) {
+    const MCE_KILL_DEFAULT: u32 = 2;
+    const TSC_ENABLE: u32 = 1;
+    entry.personality = Some(inside.personality).filter(|&p| p != of_process);
+    entry.mce_kill = Some(inside.mce_kill).filter(|&policy| policy != MCE_KILL_DEFAULT);
+    entry.tsc = Some(inside.tsc).filter(|&tsc| tsc > TSC_ENABLE);
+    entry.cpuid_faults = inside.cpuid_faults.then_some(true);
+}
+
 /// What CRIU's messages lack; fields at the kernel's default are left out.
-fn extra(
-    thread: &Thread,
-    tid: Pid,
-    of_process: Option<&Sources<'_>>,
-    beyond: u64,
-    xstate: &[u8],
-) -> Result<StasisTaskEntry> {
+fn extra(tid: Pid, of_process: Option<&Sources<'_>>) -> Result<StasisTaskEntry> {
     const DEFAULT_SLACK: u64 = 50_000;
     let mut entry = StasisTaskEntry { tid: tid.as_raw() as u32, ..StasisTaskEntry::default() };
     let mut buffer = Vec::new();
@@ -287,14 +340,13 @@ fn extra(
     entry.sched_runtime = nonzero(sched.runtime);
     entry.sched_deadline = nonzero(sched.deadline);
     entry.sched_period = nonzero(sched.period);
-    entry.xstate = (beyond != 0).then(|| xstate.to_vec());
     let Some(sources) = of_process else { return Ok(entry) };
     let inside = sources.inside;
+    entry.mcl_future = (inside.lock_future != 0).then_some(inside.lock_future as u32);
     entry.mdwe = (inside.mdwe != 0).then_some(inside.mdwe);
     entry.memory_merge = inside.memory_merge.then_some(true);
     entry.exit_signal =
-        Some(sources.process.stat.exit_signal).filter(|&s| s != libc::SIGCHLD && s > 0).map(|s| s as u32);
+        Some(sources.process.stat.exit_signal).filter(|&s| s != libc::SIGCHLD && s >= 0).map(|s| s as u32);
     entry.coredump_filter = task::coredump_filter(&sources.process.dir, &mut buffer)?;
-    let _ = &thread.status;
     Ok(entry)
 }

@@ -3,12 +3,15 @@
 
 use crate::cancel;
 use crate::error::{Doing, Error, Result};
+use crate::fault;
 use crate::image::ChunkSums;
 use crate::options::ProgressSink;
+use crate::proc::pagemap::{self, PageEntry};
 use crate::sys::{self, Errno, Pid, RemoteAddr};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
 /// What a thread copies at a time: small enough to stay in its core's cache between reading and writing.
@@ -18,8 +21,8 @@ const RUNS: usize = 512;
 
 /// Where pages come from.
 pub enum Source {
-    /// A frozen task.
-    Task(Pid),
+    /// A frozen task, and its pagemap.
+    Task(Pid, OwnedFd),
     /// A segment of shared memory, by its file; addresses are offsets.
     Segment(File),
 }
@@ -53,10 +56,27 @@ pub fn drain(targets: &[Target], progress: &ProgressSink) -> Result<()> {
     let pieces: Vec<Piece<'_>> = targets.iter().flat_map(cut).collect();
     pieces.par_iter().try_for_each(|piece| {
         cancel::check()?;
+        fault::point("copy memory")?;
         copy(piece)?;
         progress.add(piece.len);
         Ok(())
     })
+}
+
+impl Target {
+    /// Whether no other process has these pages: process_vm_readv(2) pins what it reads, and the kernel gives a task
+    /// that is pinned a copy of its own of every page that it shared with relatives.
+    fn is_exclusive(&self, runs: &[(RemoteAddr, u64)]) -> bool {
+        let Source::Task(_, pagemap) = &self.source else { return true };
+        let page = sys::page_size();
+        let mut words = [0u8; (CHUNK / 512) as usize];
+        runs.iter().all(|(at, len)| {
+            let words = &mut words[..(len / page) as usize * PageEntry::SIZE];
+            let read = nix::sys::uio::pread(pagemap, words, (at.0 / page * PageEntry::SIZE as u64) as i64);
+            read == Ok(words.len())
+                && pagemap::parse(words).is_ok_and(|mut entries| entries.all(|e| e.is_exclusive() || !e.is_present()))
+        })
+    }
 }
 
 /// Cuts a target into pieces.
@@ -90,7 +110,7 @@ fn copy(piece: &Piece<'_>) -> Result<()> {
     BUFFER.with_borrow_mut(|buffer| {
         let buffer = &mut buffer[..piece.len as usize];
         match &piece.target.source {
-            Source::Task(pid) => read_task(*pid, piece, buffer)?,
+            Source::Task(pid, _) => read_task(*pid, piece, buffer)?,
             Source::Segment(file) => read_segment(file, piece, buffer)?,
         }
         piece.target.sums.add(piece.offset, buffer);
@@ -108,6 +128,9 @@ fn read_task(pid: Pid, piece: &Piece<'_>, buffer: &mut [u8]) -> Result<()> {
     if let Some((start, bytes)) = &piece.target.given
         && piece.runs.iter().any(|(at, _)| (*start..*start + bytes.len() as u64).contains(&at.0))
     {
+        return read_one_by_one(pid, piece, buffer);
+    }
+    if !piece.target.is_exclusive(&piece.runs) {
         return read_one_by_one(pid, piece, buffer);
     }
     match sys::mem::read_ranges(pid, &piece.runs, buffer) {

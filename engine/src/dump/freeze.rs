@@ -1,12 +1,15 @@
 //! Freezing: every thread of the tree is attached to and stopped, again and again until a pass finds nothing new.
 //! Children that are born meanwhile are attached at birth.
 
+use super::cgroup::Cgroup;
 use crate::error::{Doing, Error, Result};
+use crate::fault;
 use crate::proc::{ProcDir, stat, stat::Stat, status, status::Status, task};
 use crate::remote::Seized;
 use crate::sys::ptrace::{self, Event};
 use crate::sys::{Errno, Pid};
 use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 /// A frozen thread with what /proc says of it.
@@ -50,8 +53,9 @@ impl Process {
     }
 }
 
-/// Stops the tree below `root`: the processes, parents before their children.
-pub fn freeze(root: Pid, timeout: Duration) -> Result<Vec<Process>> {
+/// Stops the tree below `root`: the processes, parents before their children. With a cgroup its freezer keeps the tree
+/// from moving while the tasks are told to stop.
+pub fn freeze(root: Pid, timeout: Duration, cgroup: &mut Option<Cgroup>) -> Result<Vec<Process>> {
     let mut freezer = Freezer {
         processes: Vec::new(),
         known: HashSet::new(),
@@ -61,6 +65,9 @@ pub fn freeze(root: Pid, timeout: Duration) -> Result<Vec<Process>> {
         buffer: Vec::new(),
     };
     freezer.add(root)?.ok_or_else(|| Error::state(format!("there is no process {root}")))?;
+    if let Some(cgroup) = cgroup {
+        freezer.ask_frozen(cgroup)?;
+    }
     loop {
         let before = freezer.known.len();
         let mut i = 0;
@@ -105,23 +112,57 @@ impl Freezer {
         Ok(Some(()))
     }
 
+    /// Tells every task of the tree to stop while the cgroup is frozen; they do so when it is thawed.
+    fn ask_frozen(&mut self, cgroup: &mut Cgroup) -> Result<()> {
+        let frozen_by_us = cgroup.freeze(self.deadline)?;
+        let mut asked = Vec::new();
+        let mut i = 0;
+        while i < self.processes.len() {
+            let (pid, tids) = self.ask(i, &mut asked)?;
+            self.list_children(i, &tids)?;
+            tracing::debug!("process {pid}: {} threads asked to stop", tids.len());
+            i += 1;
+        }
+        fault::point("frozen cgroup")?;
+        cgroup.thaw(frozen_by_us)?;
+        self.await_all(asked)
+    }
+
     /// Stops the threads of a process that are not stopped yet and lists its children.
     fn sweep(&mut self, index: usize) -> Result<()> {
+        crate::cancel::check()?;
+        let mut asked = Vec::new();
+        let (_, tids) = self.ask(index, &mut asked)?;
+        fault::point("attached")?;
+        self.await_all(asked)?;
+        self.list_children(index, &tids)
+    }
+
+    /// Attaches to the threads of a process that are not known yet and adds them to `asked`; all its threads.
+    fn ask(&mut self, index: usize, asked: &mut Vec<(Pid, Pid)>) -> Result<(Pid, Vec<Pid>)> {
         let pid = self.processes[index].pid;
         let tids = gone_is_empty(task::threads(&self.processes[index].dir))?;
-        let mut asked = Vec::new();
         for &tid in &tids {
             if self.known.insert(tid) && self.attach(pid, tid)? {
-                asked.push(tid);
+                asked.push((pid, tid));
             }
         }
-        for tid in asked {
+        Ok((pid, tids))
+    }
+
+    /// Waits until the threads that were told to stop have done so.
+    fn await_all(&mut self, asked: Vec<(Pid, Pid)>) -> Result<()> {
+        for (pid, tid) in asked {
             if let Some(signal) = self.await_stop(tid)? {
                 let stopped_by = (signal != libc::SIGTRAP).then_some(signal as u32);
                 self.threads.entry(pid).or_default().push((Seized::adopt(tid)?, stopped_by));
             }
         }
-        for &tid in &tids {
+        Ok(())
+    }
+
+    fn list_children(&mut self, index: usize, tids: &[Pid]) -> Result<()> {
+        for &tid in tids {
             let dir = &self.processes[index].dir;
             for child in
                 gone_is_empty(dir.read_with(&format!("task/{tid}/children"), &mut self.buffer, task::parse_children))?
@@ -139,16 +180,32 @@ impl Freezer {
         if self.born.contains(&tid) {
             return Ok(true);
         }
-        match ptrace::seize(tid, ptrace::options::TRACE_CHILDREN) {
-            Ok(()) => {}
-            Err(Errno::ESRCH) => return Ok(false),
-            Err(errno) => return self.explain_refusal(pid, tid, errno),
+        loop {
+            match ptrace::seize(tid, ptrace::options::TRACE_CHILDREN) {
+                Ok(()) => break,
+                Err(Errno::ESRCH) => return Ok(false),
+                Err(Errno::EPERM) if self.is_being_let_go(tid) => std::thread::sleep(Duration::from_millis(1)),
+                Err(errno) => return self.explain_refusal(pid, tid, errno),
+            }
         }
         match ptrace::interrupt(tid) {
             Ok(()) => Ok(true),
             Err(Errno::ESRCH) => Ok(false),
             Err(e) => Err(e).doing(|| format!("interrupt task {tid}")),
         }
+    }
+
+    /// Whether the tracer of a task is an engine like us that nobody waits for any more: its dump was given up, and it
+    /// is about to let the task go.
+    fn is_being_let_go(&mut self, tid: Pid) -> bool {
+        let mut status_of = |pid: Pid| status::read(&ProcDir::open(pid).ok()?, &mut self.buffer).ok();
+        let Some(tracer) = status_of(tid).map(|status| status.ids.tracer).filter(|t| t.as_raw() != 0) else {
+            return false;
+        };
+        let exe = |pid: &str| std::fs::metadata(format!("/proc/{pid}/exe")).map(|m| (m.dev(), m.ino())).ok();
+        let (theirs, ours) = (exe(&tracer.to_string()), exe("self"));
+        let front = status_of(tracer).map_or(Pid::from_raw(0), |status| status.ids.ppid);
+        theirs.is_some() && theirs == ours && exe(&front.to_string()) != ours && Instant::now() < self.deadline
     }
 
     /// Why we may not attach: it has ended, it is ours since birth, somebody else traces it, or we lack the right.
@@ -255,6 +312,7 @@ fn thread(mut seized: Seized, stopped_by: Option<u32>, dir: &ProcDir, buffer: &m
             |e| e.with_help("this needs CAP_SYS_ADMIN and an engine that is under no seccomp filter itself"),
         )?;
     }
+    seized.resolve_restart()?;
     seized.abort_rseq()?;
     Ok(Thread { seized, status, stopped_by })
 }

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::proc::timers::Timer;
 use crate::remote::{Batch, Handle, Injector, Leftover, Place, Seized};
 use crate::sys::RemoteAddr;
+use stasis_arch::native;
 
 /// The number of resource limits.
 const LIMITS: usize = 16;
@@ -63,6 +64,10 @@ pub struct OfProcess {
     pub memory_merge: bool,
     /// MEMBARRIER_CMD_GET_REGISTRATIONS.
     pub membarrier: u32,
+    /// It has a local descriptor table (modify_ldt(2)).
+    pub has_ldt: bool,
+    /// mlockall(2) for new areas: MCL_FUTURE, and MCL_ONFAULT with it.
+    pub lock_future: i32,
     /// The resource limits by number: soft and hard. From outside, another user's would be refused.
     pub limits: Vec<(u64, u64)>,
 }
@@ -78,6 +83,14 @@ pub struct OfThread {
     pub pdeath_signal: u32,
     /// PR_GET_SECUREBITS.
     pub securebits: u32,
+    /// personality(2).
+    pub personality: u32,
+    /// PR_MCE_KILL_GET.
+    pub mce_kill: u32,
+    /// PR_GET_TSC; 0 where the CPU has no such thing.
+    pub tsc: u32,
+    /// The CPUID instruction faults (ARCH_GET_CPUID).
+    pub cpuid_faults: bool,
 }
 
 /// Where the process has room for what we lend it.
@@ -88,13 +101,15 @@ pub struct Room<'a> {
     pub vdso_bytes: &'a [u8],
     /// What a killed engine left.
     pub leftover: Option<&'a Leftover>,
+    /// Whether it has locked memory.
+    pub locked: bool,
     /// Finds a hole of so many bytes.
     pub hole: &'a dyn Fn(u64) -> Option<u64>,
 }
 
 const THREAD_SLOT: u64 = 1024;
 /// Calls of a thread's part of a batch.
-const THREAD_CALLS: usize = 6;
+const THREAD_CALLS: usize = 9;
 
 /// Asks a process and its threads.
 pub fn ask(process: &mut Process, timers: &[Timer], room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
@@ -136,7 +151,7 @@ fn ask_threads(threads: &mut [Seized], timers: &[Timer], room: &Room<'_>) -> Res
     let mut leader = injector.batch(0, calls);
     let of_process = ProcessQuestions::add(&mut leader, timers);
     if let Some(leftover) = room.leftover {
-        for (at, len) in leftover.areas(pid) {
+        if let Some((at, len)) = leftover.areas() {
             leader.try_call(libc::SYS_munmap, &[at.0, len]);
         }
     }
@@ -148,12 +163,28 @@ fn ask_threads(threads: &mut [Seized], timers: &[Timer], room: &Room<'_>) -> Res
         batches.push((i, batch));
     }
     injector.run(&mut batches)?;
+    let lock_future = if room.locked { locks_new_areas(pid, hole)? } else { 0 };
     injector.leave()?;
-    let of_process = of_process.answers(&batches[0].1, timers);
+    let mut of_process = of_process.answers(&batches[0].1, timers);
+    of_process.lock_future = lock_future;
     let of_threads = questions.iter().zip(&batches).map(|(q, (_, batch))| q.answers(batch)).collect();
     Ok((of_process, of_threads))
 }
 
+/// Whether the kernel locks what the process maps anew: nothing says so but a new area, and the scratch area is one.
+fn locks_new_areas(pid: crate::sys::Pid, area: u64) -> Result<i32> {
+    use crate::proc::smaps::{self, VmFlags};
+    let areas = smaps::read(&crate::proc::ProcDir::open(pid)?, &mut Vec::new())?;
+    let flags = areas.iter().find(|a| a.mapping.range.start == area).map(|a| a.flags);
+    Ok(match flags {
+        Some(flags) if flags.contains(VmFlags::LOCK_ON_FAULT) => libc::MCL_FUTURE | libc::MCL_ONFAULT,
+        Some(flags) if flags.contains(VmFlags::LOCKED) => libc::MCL_FUTURE,
+        _ => 0,
+    })
+}
+
+const ARCH_GET_CPUID: u64 = 0x1011;
+const MCE_KILL_DEFAULT: u64 = 2;
 const PR_GET_TID_ADDRESS: u64 = 40;
 const PR_GET_MDWE: u64 = 66;
 const PR_GET_MEMORY_MERGE: u64 = 68;
@@ -165,6 +196,10 @@ struct ThreadQuestions {
     clear_tid: RemoteAddr,
     pdeath: RemoteAddr,
     securebits: Handle,
+    personality: Handle,
+    mce_kill: Handle,
+    tsc: RemoteAddr,
+    cpuid: Option<Handle>,
 }
 
 impl ThreadQuestions {
@@ -176,7 +211,12 @@ impl ThreadQuestions {
         let pdeath = batch.room(4);
         batch.call(libc::SYS_prctl, &[libc::PR_GET_PDEATHSIG as u64, pdeath.0]);
         let securebits = batch.call(libc::SYS_prctl, &[libc::PR_GET_SECUREBITS as u64]);
-        ThreadQuestions { altstack, clear_tid, pdeath, securebits }
+        let personality = batch.call(libc::SYS_personality, &[u64::from(u32::MAX)]);
+        let mce_kill = batch.try_call(libc::SYS_prctl, &[libc::PR_MCE_KILL_GET as u64]);
+        let tsc = batch.room(4);
+        batch.try_call(libc::SYS_prctl, &[libc::PR_GET_TSC as u64, tsc.0]);
+        let cpuid = native::NR_ARCH_PRCTL.map(|nr| batch.try_call(nr, &[ARCH_GET_CPUID]));
+        ThreadQuestions { altstack, clear_tid, pdeath, securebits, personality, mce_kill, tsc, cpuid }
     }
 
     fn answers(&self, batch: &Batch) -> OfThread {
@@ -189,6 +229,10 @@ impl ThreadQuestions {
             clear_tid: batch.u64_at(self.clear_tid),
             pdeath_signal: batch.u32_at(self.pdeath),
             securebits: batch.result(self.securebits).unwrap_or(0) as u32,
+            personality: batch.result(self.personality).unwrap_or(0) as u32,
+            mce_kill: batch.result(self.mce_kill).unwrap_or(MCE_KILL_DEFAULT) as u32,
+            tsc: batch.u32_at(self.tsc),
+            cpuid_faults: self.cpuid.is_some_and(|handle| batch.result(handle) == Ok(0)),
         }
     }
 }
@@ -204,6 +248,7 @@ struct ProcessQuestions {
     memory_merge: Handle,
     membarrier: Handle,
     limits: RemoteAddr,
+    ldt: Option<Handle>,
 }
 
 impl ProcessQuestions {
@@ -222,6 +267,7 @@ impl ProcessQuestions {
             batch.call(libc::SYS_timer_gettime, &[timer.id as u64, value.0]);
             posix.push((value, batch.call(libc::SYS_timer_getoverrun, &[timer.id as u64])));
         }
+        let ldt = batch.room(16);
         let limits = batch.room(LIMITS * 16);
         for resource in 0..LIMITS as u64 {
             batch.call(libc::SYS_prlimit64, &[0, resource, 0, limits.plus(resource * 16).0]);
@@ -239,6 +285,7 @@ impl ProcessQuestions {
             memory_merge: batch.try_call(libc::SYS_prctl, &[PR_GET_MEMORY_MERGE]),
             membarrier: batch.try_call(libc::SYS_membarrier, &[MEMBARRIER_CMD_GET_REGISTRATIONS]),
             limits,
+            ldt: native::NR_MODIFY_LDT.map(|nr| batch.try_call(nr, &[0, ldt.0, 16])),
         }
     }
 
@@ -268,6 +315,8 @@ impl ProcessQuestions {
             mdwe: word(self.mdwe),
             memory_merge: word(self.memory_merge) != 0,
             membarrier: word(self.membarrier),
+            has_ldt: self.ldt.is_some_and(|handle| batch.result(handle).is_ok_and(|bytes| bytes > 0)),
+            lock_future: 0,
             limits: (0..LIMITS as u64).map(|resource| pair(self.limits.plus(resource * 16))).collect(),
         }
     }

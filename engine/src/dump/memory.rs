@@ -9,7 +9,7 @@ use crate::proc::maps::{Mapping, Name};
 use crate::proc::smaps::{Area, VmFlags};
 use crate::remote::Leftover;
 use crate::sys::pagemap::{Query, Region, category, scan};
-use crate::sys::{self, Pid, RemoteAddr};
+use crate::sys::{self, Errno, Pid, RemoteAddr};
 use crate::vma::{self, status};
 use std::collections::HashMap;
 use std::fs::File;
@@ -25,6 +25,8 @@ pub struct Memory {
     pub names: Vec<StasisVmaName>,
     /// What CRIU's message has no field for.
     pub flags: Vec<StasisVmaFlags>,
+    /// Guard pages: first address and the address after the last.
+    pub guards: Vec<(u64, u64)>,
     /// Where the vDSO is, and its bytes without anything of ours.
     pub vdso: Option<(u64, Vec<u8>)>,
 }
@@ -72,19 +74,25 @@ pub fn collect(
     segments: &mut Segments,
 ) -> Result<Memory> {
     let pid = process.speaker();
-    let stale: Vec<(RemoteAddr, u64)> = leftover.map(|l| l.areas(pid).collect()).unwrap_or_default();
-    let mut memory =
-        Memory { vmas: Vec::with_capacity(areas.len()), runs: Vec::new(), names: Vec::new(), flags: Vec::new(), vdso };
+    let mut memory = Memory {
+        vmas: Vec::with_capacity(areas.len()),
+        runs: Vec::new(),
+        names: Vec::new(),
+        flags: Vec::new(),
+        guards: Vec::new(),
+        vdso,
+    };
     let mut mapped = HashMap::new();
     for area in areas {
-        if stale.iter().any(|(at, _)| at.0 == area.mapping.range.start) {
+        if leftover.is_some_and(|l| l.holds(area.mapping.range.start)) {
             continue;
         }
         memory.vmas.push(describe(pid, area, files, segments, &mut mapped)?);
         memory.note_extras(area);
     }
     let pagemap = process.dir.open_file(&format!("task/{pid}/pagemap"))?;
-    memory.runs = private_pages(pid, pagemap.as_fd(), areas, &memory.vmas)?;
+    let pages = private_pages(pid, pagemap.as_fd(), areas, &memory.vmas)?;
+    (memory.runs, memory.guards) = (pages.runs, pages.guards);
     if let Some((start, bytes)) = &memory.vdso {
         let run = (*start, start + bytes.len() as u64);
         memory.runs.retain(|r| r.1 <= run.0 || r.0 >= run.1);
@@ -268,35 +276,47 @@ fn has_private_pages(entry: &VmaEntry) -> bool {
     entry.status & without == 0 && entry.flags & vma::MAP_DROPPABLE as u32 == 0
 }
 
+/// The pages of private areas.
+#[derive(Default)]
+struct Pages {
+    /// Those with content of their own.
+    runs: Vec<(u64, u64)>,
+    /// Guards.
+    guards: Vec<(u64, u64)>,
+}
+
 /// The pages that private areas hold of their own: present or swapped out, and neither of a file nor the zero page.
-fn private_pages(
-    pid: Pid,
-    pagemap: std::os::fd::BorrowedFd<'_>,
-    areas: &[Area],
-    vmas: &[VmaEntry],
-) -> Result<Vec<(u64, u64)>> {
+fn private_pages(pid: Pid, pagemap: std::os::fd::BorrowedFd<'_>, areas: &[Area], vmas: &[VmaEntry]) -> Result<Pages> {
     let user = |a: &&Area| a.mapping.kind() != Name::Vsyscall;
-    let Some(first) = areas.iter().find(user) else { return Ok(Vec::new()) };
+    let Some(first) = areas.iter().find(user) else { return Ok(Pages::default()) };
     let last = areas.iter().rev().find(user).unwrap_or(first);
-    let query = Query {
+    let (start, end) = (first.mapping.range.start, last.mapping.range.end);
+    let mut query = Query {
         inverted: category::FILE | category::PFNZERO,
         all_of: category::FILE | category::PFNZERO,
         any_of: category::PRESENT | category::SWAPPED,
-        report: 0,
+        report: category::GUARD,
     };
     let mut found: Vec<Region> = Vec::new();
-    scan(pagemap, first.mapping.range.start, last.mapping.range.end, query, &mut found)
-        .doing(|| format!("scan the pages of task {pid}"))?;
-    let mut runs = Vec::new();
+    let mut scanned = scan(pagemap, start, end, query, &mut found);
+    if scanned == Err(Errno::EINVAL) {
+        // before Linux 6.15 there are no guards to be told from others
+        query.report = 0;
+        scanned = scan(pagemap, start, end, query, &mut found);
+    }
+    scanned.doing(|| format!("scan the pages of task {pid}"))?;
+    let mut pages = Pages::default();
     let mut regions = found.iter().peekable();
     for entry in vmas.iter().filter(|e| has_private_pages(e)) {
         while regions.next_if(|r| r.end <= entry.start).is_some() {}
         let mut ahead = regions.clone();
         while let Some(region) = ahead.next_if(|r| r.start < entry.end) {
-            push_run(&mut runs, region.start.max(entry.start), region.end.min(entry.end));
+            let guard = region.categories & category::GUARD != 0;
+            let runs = if guard { &mut pages.guards } else { &mut pages.runs };
+            push_run(runs, region.start.max(entry.start), region.end.min(entry.end));
         }
     }
-    Ok(runs)
+    Ok(pages)
 }
 
 /// Adds a run, joined to the last where they touch.

@@ -2,6 +2,7 @@
 //!
 //! On every way out but success with the tree killed, dropping the frozen threads gives them back what they had.
 
+mod cgroup;
 mod check;
 pub mod core;
 mod drain;
@@ -10,17 +11,20 @@ mod freeze;
 mod inside;
 mod memory;
 mod seccomp;
+mod sharing;
 mod write;
 
 use crate::cancel;
 use crate::error::{Doing, Error, Result};
+use crate::fault;
 use crate::image::NewImageDir;
-use crate::image::proto::{CoreEntry, FdinfoEntry, FsEntry, MmEntry, StasisRestartEntry, StasisTaskEntry};
+use crate::image::proto::{CoreEntry, FdinfoEntry, FsEntry, MmEntry, StasisGuard, StasisRestartEntry, StasisTaskEntry};
 use crate::options::{AfterDump, DumpOptions};
 use crate::proc::{smaps, task, timers};
 use crate::remote::Leftover;
 use crate::sys::kcmp::What;
 use crate::sys::{self, Pid, RemoteAddr};
+use cgroup::Cgroup;
 use freeze::Process;
 use std::time::{Duration, Instant};
 
@@ -69,15 +73,22 @@ struct OfProcess {
 /// nothing had happened, and the directory does not look complete.
 pub fn run(options: &DumpOptions) -> Result<Report> {
     let out = NewImageDir::create(&options.common.images_dir, options.sync)?;
+    fault::point("begin")?;
     let started = Instant::now();
-    let mut tree = freeze::freeze(options.pid, options.common.timeout)?;
+    let mut cgroup = Cgroup::find(options)?;
+    let mut tree = freeze::freeze(options.pid, options.common.timeout, &mut cgroup)?;
     let freezing = started.elapsed();
+    fault::point("frozen")?;
     check::tree(&tree, options)?;
     let mut collected = collect(&mut tree, options)?;
+    let sharing = sharing::find(&tree, &collected.processes)?;
+    fault::point("collected")?;
     let drained = Instant::now();
     let pages = write::pages(&out, &mut collected, options)?;
     let draining = drained.elapsed();
     let links = write::images(&out, &tree, collected)?;
+    sharing.write(&out)?;
+    fault::point("written")?;
     cancel::check()?;
     out.seal(&write::manifest_head()?)?;
     // A tree that runs on needs no new names for its deleted files.
@@ -107,6 +118,7 @@ fn collect<'a>(tree: &mut [Process], options: &'a DumpOptions) -> Result<Collect
         cancel::check()?;
         if process.is_zombie() {
             let core = core::of_zombie(process);
+            collected.tasks.push(core::extra_of_zombie(process));
             let cores = vec![(process.pid, core)];
             let pid = process.pid;
             collected.processes.push(OfProcess {
@@ -181,7 +193,10 @@ fn collect_process(
     let mut buffer = Vec::new();
     let areas = smaps::read(&process.dir.thread(pid)?, &mut buffer)?;
     let mut vdso = memory::vdso(pid, &areas)?;
-    let leftover = vdso.as_mut().and_then(|(at, bytes)| Leftover::find(RemoteAddr(*at), bytes));
+    let leftover = vdso.as_mut().and_then(|(at, bytes)| Leftover::find(pid, RemoteAddr(*at), bytes));
+    if let Some(leftover) = &leftover {
+        process.threads.iter_mut().try_for_each(|t| t.seized.go_home(leftover))?;
+    }
     let table = match collected.tables.iter().any(|(id, _)| *id == ids.files_id) {
         true => None,
         false => Some((ids.files_id, collected.files.table(process)?)),
@@ -195,7 +210,9 @@ fn collect_process(
             Error::unsupported(format!("process {pid}"), "it has no vDSO, where the engine would put its stub")
         })?;
         let hole = |len| memory::hole(&areas, len);
-        let room = inside::Room { vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
+        let locked = process.status.vm_locked.unwrap_or(0) > 0;
+        let room =
+            inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
         inside::ask(process, &posix, &room)?
     };
     let memory =
@@ -206,6 +223,7 @@ fn collect_process(
     if let Some(task) = cores.tasks.first_mut() {
         task.vma_names = memory.names;
         task.vma_flags = memory.flags;
+        task.guards = memory.guards.iter().map(|&(start, end)| StasisGuard { start, end }).collect();
     }
     collected.restarts.append(&mut cores.restarts);
     collected.tasks.append(&mut cores.tasks);

@@ -34,9 +34,9 @@ impl Filters {
                 Err(e) => return Err(e).doing(|| format!("read seccomp filter {} of task {tid}", programs.len())),
             }
         }
-        // The kernel gives the last first; a chain is built from the first.
+        // The kernel counts from the first that was installed.
         let mut last = None;
-        for (filter, flags) in programs.into_iter().rev() {
+        for (filter, flags) in programs {
             last = Some(self.intern(filter, last, flags));
         }
         Ok((SeccompMode::Filter, last))

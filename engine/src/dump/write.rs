@@ -73,7 +73,9 @@ pub fn pages(out: &NewImageDir, collected: &mut Collected<'_>, options: &DumpOpt
             continue;
         }
         let runs = std::mem::take(&mut process.runs);
-        let source = Source::Task(process.cores[0].0);
+        let speaker = process.cores[0].0;
+        let pagemap = crate::proc::ProcDir::open(speaker)?.open_file("pagemap")?;
+        let source = Source::Task(speaker, pagemap);
         let target = target(out, targets.len(), source, runs, process.vdso.take())?;
         write_map(out, kinds::PAGEMAP.of(process.pid.as_raw() as u64), &target, targets.len())?;
         targets.push(target);

@@ -8,9 +8,10 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat, renameat};
+use nix::fcntl::{Flock, FlockArg, OFlag, open, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use prost::Message;
@@ -22,6 +23,7 @@ use super::framing::{MAX_ENTRY, Order, push_entry, push_head};
 use super::kinds::{self, Kind, Name};
 use super::manifest::{self, Manifest, ManifestHead};
 use super::proto::StasisManifestFile;
+use crate::fault;
 
 /// Bytes that a writer gathers before it writes: most files are written by one call.
 const GATHER: usize = 1 << 20;
@@ -40,6 +42,8 @@ pub struct NewImageDir {
     sync: bool,
     sealed: bool,
     sums: Mutex<Sums>,
+    /// Held until this dump has ended or taken away what it wrote; none where the file system has no locks.
+    _lock: Option<Flock<File>>,
 }
 
 impl NewImageDir {
@@ -52,7 +56,8 @@ impl NewImageDir {
 
     /// As [`NewImageDir::create`], with the directory's descriptor; `path` is its name in errors.
     pub fn from_fd(fd: OwnedFd, path: &Path, sync: bool) -> Result<Self> {
-        let dir = Self { fd, path: path.to_path_buf(), sync, sealed: false, sums: Mutex::default() };
+        let lock = lock(&fd, path)?;
+        let dir = Self { fd, path: path.to_path_buf(), sync, sealed: false, sums: Mutex::default(), _lock: lock };
         // the mark comes before the old manifest goes: at every instant one of the two tells the truth
         dir.open_new(manifest::UNFINISHED)?;
         match unlinkat(&dir.fd, manifest::NAME, UnlinkatFlags::NoRemoveDir) {
@@ -76,6 +81,7 @@ impl NewImageDir {
     }
 
     fn open_new(&self, name: &str) -> Result<File> {
+        fault::errno("create a file").map_err(|e| ImageError::io("create", self.file(name), e))?;
         // O_EXCL: whatever lies there already (a link, a device) is not written through; images hold memory, so they
         // are for the owner's eyes only
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
@@ -149,6 +155,7 @@ impl NewImageDir {
     }
 
     fn sync_dir(&self) -> Result<()> {
+        fault::errno("sync the directory").map_err(|e| ImageError::io("sync", &self.path, e))?;
         fsync(&self.fd).map_err(|e| ImageError::io("sync", &self.path, e))
     }
 }
@@ -181,9 +188,61 @@ fn put_manifest(dir: &NewImageDir, manifest: &Manifest, sync: bool) -> Result<()
         file.sync_all().map_err(|e| ImageError::io("sync", dir.file(name), e))?;
     }
     close(file).map_err(|e| ImageError::io("write", dir.file(name), e))?;
+    fault::errno("name the manifest").map_err(|e| ImageError::io("rename", dir.file(name), e))?;
     let renamed = renameat(&dir.fd, name, &dir.fd, manifest::NAME);
     renamed.map_err(|e| ImageError::io("rename", dir.file(name), e))?;
-    if sync { dir.sync_dir() } else { Ok(()) }
+    if !sync {
+        return Ok(());
+    }
+    // The dump failed, so the directory must not look complete.
+    dir.sync_dir().inspect_err(|_| {
+        let _ = unlinkat(&dir.fd, manifest::NAME, UnlinkatFlags::NoRemoveDir);
+    })
+}
+
+/// Waits until no other dump writes into this directory, not even one that was given up and is cleaning up.
+fn lock(fd: &OwnedFd, path: &Path) -> Result<Option<Flock<File>>> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let started = Instant::now();
+    let mut file = File::from(fd.try_clone().map_err(|e| ImageError::io("open", path, e))?);
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(Some(lock)),
+            Err((back, Errno::EWOULDBLOCK)) if started.elapsed() < PATIENCE => file = back,
+            Err((_, e @ Errno::EWOULDBLOCK)) => return Err(ImageError::io("lock", path, e)),
+            Err(_) => return Ok(None),
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Takes away what a dump that was killed left in the directory at `path`: if it is marked as incomplete and nobody
+/// writes into it, the mark and the images written at `since` or later. Returns whether there was anything.
+pub fn sweep(path: &Path, since: SystemTime) -> Result<bool> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
+    let fd = open(path, flags, Mode::empty()).map_err(|e| ImageError::io("open", path, e))?;
+    let file = File::from(fd.try_clone().map_err(|e| ImageError::io("open", path, e))?);
+    let Ok(_lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else { return Ok(false) };
+    let names = list(&fd, path)?;
+    if !names.iter().any(|name| name == manifest::UNFINISHED) {
+        return Ok(false);
+    }
+    let (mark, images): (Vec<_>, Vec<_>) = names
+        .into_iter()
+        .filter(|name| name == manifest::UNFINISHED || kinds::by_file_name(name).is_some())
+        .partition(|name| name == manifest::UNFINISHED);
+    let new = |name: &String| {
+        let modified = std::fs::symlink_metadata(path.join(name)).and_then(|meta| meta.modified());
+        modified.is_ok_and(|at| at >= since)
+    };
+    let (ours, others): (Vec<_>, Vec<_>) = images.into_iter().partition(new);
+    // Images of an earlier dump among which some of this one were must not pass for another engine's: the mark stays.
+    let marks = mark.into_iter().filter(|mark| others.is_empty() && new(mark));
+    for name in ours.into_iter().chain(marks) {
+        let gone = unlinkat(&fd, name.as_str(), UnlinkatFlags::NoRemoveDir);
+        gone.map_err(|e| ImageError::io("remove", path.join(&name), e))?;
+    }
+    Ok(true)
 }
 
 /// Writes the manifest of a directory anew, after a tool changed its files on purpose.
@@ -192,7 +251,8 @@ pub fn reseal(path: &Path) -> Result<Manifest> {
     let Some(manifest) = dir.manifest() else { return Err(ImageError::Missing { file: dir.file(manifest::NAME) }) };
     let manifest = manifest.renewed(&dir)?;
     let fd = dir.as_fd().try_clone_to_owned().map_err(|e| ImageError::io("open", path, e))?;
-    let out = NewImageDir { fd, path: path.to_path_buf(), sync: false, sealed: true, sums: Mutex::default() };
+    let sums = Mutex::default();
+    let out = NewImageDir { fd, path: path.to_path_buf(), sync: false, sealed: true, sums, _lock: None };
     put_manifest(&out, &manifest, false)?;
     Ok(manifest)
 }
@@ -245,6 +305,7 @@ impl<M: Message> Writer<'_, M> {
     /// Completes the file.
     pub fn finish(mut self) -> Result<()> {
         self.spill()?;
+        fault::errno("finish a file").map_err(|e| ImageError::io("write", self.dir.file(&self.name), e))?;
         if let Some(file) = self.file.take() {
             close(file).map_err(|e| ImageError::io("write", self.dir.file(&self.name), e))?;
         }

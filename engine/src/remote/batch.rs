@@ -192,7 +192,7 @@ fn is_error(ret: i64) -> bool {
 }
 
 /// A call in words: its name where we use it, its arguments in hexadecimal.
-fn describe(entry: &Entry) -> String {
+pub(super) fn describe(entry: &Entry) -> String {
     let name = match entry.nr {
         libc::SYS_mmap => "mmap",
         libc::SYS_munmap => "munmap",

@@ -8,6 +8,7 @@
 
 use super::{Batch, Seized, batch::NOT_RUN};
 use crate::error::{Doing, Error, Result};
+use crate::fault;
 use crate::sys::ptrace;
 use crate::sys::{self, Errno, Pid, RemoteAddr};
 use stasis_arch::native::Regs;
@@ -15,11 +16,14 @@ use stasis_arch::native::stub::{self, Park};
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-/// Marks what the engine lends to a process: the first word of the vDSO's tail and of both areas.
+/// Marks what the engine lends to a process: the first word of the vDSO's tail and of the area.
 pub const STALE_MAGIC: u64 = 0x7363_7261_7463_6831;
 
 /// How long a parked thread waits for its tracer before it goes home.
 const PARK_SECONDS: u64 = 2;
+/// How long a batch may take, and a single call.
+const BATCH: Duration = Duration::from_secs(PARK_SECONDS);
+const FIRST_CALL: Duration = Duration::from_millis(200);
 /// Threads that run batches at the same time: few enough that none is parked for long.
 const WAVE: usize = 256;
 
@@ -28,8 +32,8 @@ mod tail {
     pub const EMPTY_SET: u64 = 40;
     pub const TIMEOUT: u64 = 48;
     pub const STUB: u64 = 64;
-    pub const HOME: u64 = 144;
-    pub const LEN: usize = 144 + super::stub::HOME_MAX;
+    pub const HOME: u64 = 160;
+    pub const LEN: usize = 160 + super::stub::HOME_MAX;
 }
 
 /// Bytes at the head of the scratch area before the first thread's slot.
@@ -69,7 +73,7 @@ impl<'t> Injector<'t> {
         let page = sys::page_size();
         let others = threads.saturating_sub(1) as u64;
         let scratch = (HEAD + leader_slot + others * thread_slot).next_multiple_of(page);
-        let homes = if others == 0 { 0 } else { (HEAD + others * HOME_STRIDE).next_multiple_of(page) };
+        let homes = if others == 0 { 0 } else { (others * HOME_STRIDE).next_multiple_of(page) };
         (scratch, homes)
     }
 
@@ -81,6 +85,7 @@ impl<'t> Injector<'t> {
         let (scratch_len, homes_len) = Self::sizes(threads.len(), leader_slot, thread_slot);
         let scratch = (place.hole, scratch_len);
         let homes = (homes_len > 0).then_some((place.hole.plus(scratch_len), homes_len));
+        fault::point("before the stub")?;
         write_tail(&threads[0], tail, scratch, homes)?;
         let mut injector = Injector { threads, pid, tail, scratch, homes, leader_slot, thread_slot };
         injector.lend()?;
@@ -112,11 +117,12 @@ impl<'t> Injector<'t> {
             for (index, batch) in wave.iter_mut() {
                 let (at, pid) = (batch.last_result_at(), self.pid);
                 let done = || sys::mem::read_word(pid, at).map(|ret| ret as i64 != NOT_RUN);
-                let waited = poll(&mut self.threads[*index], done);
-                let halted = self.halt(*index);
+                let waited = poll(&mut self.threads[*index], BATCH, done);
+                let halted = self.halt(*index).map(drop);
                 outcome = outcome.and(waited).and(halted);
             }
             outcome?;
+            fault::point("after a batch")?;
             for (_, batch) in wave.iter_mut() {
                 batch.fetch(self.pid)?;
             }
@@ -131,30 +137,30 @@ impl<'t> Injector<'t> {
         result
     }
 
-    /// Maps the areas.
+    /// Maps the areas: one mapping, which the thread itself marks right after the call, then code in its last part.
     fn lend(&mut self) -> Result<()> {
         let (at, len) = self.scratch;
-        let map = |at: RemoteAddr, len: u64, prot: i32| {
-            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+        let fixed = |at: RemoteAddr, len: u64, prot: i32, fixed: i32| {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | fixed;
             [at.0, len, prot as u64, flags as u64, u64::MAX, 0]
         };
         let pid = self.pid;
-        let mapped = || match sys::mem::read_word(pid, at) {
-            Ok(_) => Ok(true),
+        let marked = || match sys::mem::read_word(pid, at) {
+            Ok(word) => Ok(word == STALE_MAGIC),
             Err(Errno::EFAULT) => Ok(false),
             Err(e) => Err(e),
         };
-        self.first_call(libc::SYS_mmap, map(at, len, libc::PROT_READ | libc::PROT_WRITE), mapped)?;
-        sys::mem::write(pid, at, &STALE_MAGIC.to_ne_bytes())
-            .doing(|| format!("mark the scratch area of task {pid}"))?;
+        let whole = len + self.homes.map_or(0, |(_, len)| len);
+        let args = fixed(at, whole, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_FIXED_NOREPLACE);
+        self.first_call(libc::SYS_mmap, args, marked)?;
         let Some((at, len)) = self.homes else { return Ok(()) };
         let mut batch = self.batch(0, 4);
-        batch.call(libc::SYS_mmap, &map(at, len, libc::PROT_READ | libc::PROT_EXEC));
+        // A new mapping: where write and execute exclude each other, one may not become the other (PR_SET_MDWE).
+        batch.call(libc::SYS_mmap, &fixed(at, len, libc::PROT_READ | libc::PROT_EXEC, libc::MAP_FIXED));
         self.run(&mut [(0, batch)])?;
         let mut code = vec![0u8; len as usize];
-        code[..8].copy_from_slice(&STALE_MAGIC.to_ne_bytes());
         for (i, thread) in self.threads.iter().enumerate().skip(1) {
-            let offset = HEAD + (i as u64 - 1) * HOME_STRIDE;
+            let offset = (i as u64 - 1) * HOME_STRIDE;
             let home = stub::way_home(at.plus(offset).0, &thread.regs().rewound(true), thread.mask());
             code[offset as usize..][..home.len()].copy_from_slice(home.as_bytes());
         }
@@ -169,13 +175,9 @@ impl<'t> Injector<'t> {
         let pid = self.pid;
         let (at, len) = self.scratch;
         if is_ours(pid, at) {
-            if let Some((at, len)) = self.homes.take() {
-                let mut batch = self.batch(0, 4);
-                batch.try_call(libc::SYS_munmap, &[at.0, len]);
-                self.run(&mut [(0, batch)])?;
-            }
+            let whole = len + self.homes.take().map_or(0, |(_, len)| len);
             let unmapped = || Ok(sys::mem::read_word(pid, at).is_err());
-            self.first_call(libc::SYS_munmap, [at.0, len, 0, 0, 0, 0], unmapped)?;
+            self.first_call(libc::SYS_munmap, [at.0, whole, 0, 0, 0, 0], unmapped)?;
         }
         self.threads[0].restore()?;
         clear_tail(pid, self.tail)
@@ -185,29 +187,40 @@ impl<'t> Injector<'t> {
     fn first_call(&mut self, nr: i64, args: [u64; 6], done: impl Fn() -> sys::Result<bool>) -> Result<()> {
         let park = self.park(0);
         let leader = &mut self.threads[0];
-        let regs = leader.regs().at_first_call(self.tail.plus(tail::STUB).0, nr, args, park);
+        let regs = leader.regs().at_first_call(self.tail.plus(tail::STUB).0, nr, args, STALE_MAGIC, park);
         leader.divert(&regs)?;
         leader.resume()?;
-        let waited = poll(&mut self.threads[0], done);
-        self.halt(0)?;
+        let waited = poll(&mut self.threads[0], FIRST_CALL, done);
+        let regs = self.halt(0)?;
+        if let error @ -4095..0 = regs.first_result() {
+            return Err(Error::Call {
+                task: self.pid,
+                call: super::batch::describe(&stasis_arch::Entry { nr, args, ret: error }),
+                errno: Errno::from_raw(-error as i32),
+            });
+        }
+        // What takes the areas back must not fail as well.
+        if nr != libc::SYS_munmap {
+            fault::point("after a call")?;
+        }
         waited
     }
 
     fn park(&self, index: usize) -> Park {
         let home = match (index, self.homes) {
             (0, _) | (_, None) => self.tail.plus(tail::HOME),
-            (n, Some((at, _))) => at.plus(HEAD + (n as u64 - 1) * HOME_STRIDE),
+            (n, Some((at, _))) => at.plus((n as u64 - 1) * HOME_STRIDE),
         };
         let (set, timeout) = (self.tail.plus(tail::EMPTY_SET).0, self.tail.plus(tail::TIMEOUT).0);
         Park { home: home.0, empty_set: set, timeout }
     }
 
     /// Stops a thread that ran our code; it must still be there.
-    fn halt(&mut self, index: usize) -> Result<()> {
+    fn halt(&mut self, index: usize) -> Result<Regs> {
         let regs = self.threads[index].halt()?;
         let stub = self.tail.plus(tail::STUB).0;
         if (stub..stub + stub::DUMP.len() as u64).contains(&regs.ip()) {
-            return Ok(());
+            return Ok(regs);
         }
         let tid = self.threads[index].tid();
         self.threads[index].escaped(&regs)?;
@@ -227,30 +240,37 @@ impl Drop for Injector<'_> {
 /// What a killed engine left behind in a process.
 pub struct Leftover {
     tail: RemoteAddr,
-    areas: [(RemoteAddr, u64); 2],
+    /// The areas as one range, where they are still there.
+    areas: Option<(RemoteAddr, u64)>,
 }
 
 impl Leftover {
-    /// Looks for it in the process' vDSO and zeroes it in `vdso_bytes`.
-    pub fn find(vdso: RemoteAddr, vdso_bytes: &mut [u8]) -> Option<Leftover> {
+    /// Looks for it in the vDSO of process `pid` and zeroes it in `vdso_bytes`.
+    pub fn find(pid: Pid, vdso: RemoteAddr, vdso_bytes: &mut [u8]) -> Option<Leftover> {
         let word = |bytes: &[u8], i: usize| u64::from_ne_bytes(bytes[i..i + 8].try_into().unwrap_or_default());
         let last = vdso_bytes.len().checked_sub(tail::LEN)?;
         let at = (0..=last).step_by(16).find(|&i| word(vdso_bytes, i) == STALE_MAGIC)?;
-        let area = |i: usize| (RemoteAddr(word(vdso_bytes, at + i)), word(vdso_bytes, at + i + 8));
-        let areas = [area(8), area(24)];
+        let (area, len) = (RemoteAddr(word(vdso_bytes, at + 8)), word(vdso_bytes, at + 16));
+        let homes_len = word(vdso_bytes, at + 32);
+        let whole = len.checked_add(homes_len).filter(|&len| len > 0 && is_ours(pid, area));
         vdso_bytes[at..at + tail::LEN].fill(0);
-        Some(Leftover { tail: vdso.plus(at as u64), areas })
+        Some(Leftover { tail: vdso.plus(at as u64), areas: whole.map(|len| (area, len)) })
     }
 
     /// Whether a thread with these registers is still on its way home.
     pub fn is_inside(&self, regs: &Regs) -> bool {
-        let inside = |at: RemoteAddr, len: u64| (at.0..at.0.wrapping_add(len)).contains(&regs.ip());
-        inside(self.tail, tail::LEN as u64) || self.areas.iter().any(|(at, len)| inside(*at, *len))
+        let inside = |at: RemoteAddr, len: u64| regs.ip().wrapping_sub(at.0) < len;
+        inside(self.tail, tail::LEN as u64) || self.areas.is_some_and(|(at, len)| inside(at, len))
     }
 
-    /// The areas that are still there: to be unmapped by a batch, and not to be dumped.
-    pub fn areas(&self, pid: Pid) -> impl Iterator<Item = (RemoteAddr, u64)> + '_ {
-        self.areas.iter().copied().filter(move |(at, len)| *len > 0 && is_ours(pid, *at))
+    /// The areas that were there when it was found: to be unmapped by a batch.
+    pub fn areas(&self) -> Option<(RemoteAddr, u64)> {
+        self.areas
+    }
+
+    /// Whether the mapping that begins at `start` belongs to it, and not into a dump.
+    pub fn holds(&self, start: u64) -> bool {
+        self.areas.is_some_and(|(at, len)| start.wrapping_sub(at.0) < len)
     }
 
     /// Clears the tail.
@@ -302,7 +322,7 @@ fn write_code(pid: Pid, at: RemoteAddr, code: &[u8]) -> Result<()> {
 }
 
 /// Waits until `done`, which looks at the memory of the running thread, without keeping the processor from it.
-fn poll(thread: &mut Seized, done: impl Fn() -> sys::Result<bool>) -> Result<()> {
+fn poll(thread: &mut Seized, limit: Duration, done: impl Fn() -> sys::Result<bool>) -> Result<()> {
     let started = Instant::now();
     let mut spins = 0u32;
     loop {
@@ -316,7 +336,7 @@ fn poll(thread: &mut Seized, done: impl Fn() -> sys::Result<bool>) -> Result<()>
         }
         thread.absorb_stop()?;
         std::thread::sleep(Duration::from_micros(50));
-        if started.elapsed() > Duration::from_secs(PARK_SECONDS) {
+        if started.elapsed() > limit {
             return Err(Error::state(format!("task {} did not finish its batch in time", thread.tid())));
         }
     }

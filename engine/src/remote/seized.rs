@@ -3,7 +3,7 @@
 use crate::error::{Doing, Error, Result};
 use crate::sys::ptrace::{self, Event};
 use crate::sys::{self, Pid, RemoteAddr};
-use stasis_arch::native::Regs;
+use stasis_arch::native::{NR_POLL as SYS_POLL, NR_RESTART, Regs};
 use stasis_arch::restart;
 
 /// A thread that we attached to and that is stopped. Holding it proves that the thread runs nothing, not that its
@@ -19,14 +19,25 @@ pub struct Seized {
     /// A stop signal that arrived while we had the thread; sent again when it is let go.
     deferred: Vec<i32>,
     gone: bool,
+    /// The call that it is in, where the kernel shows only that it is being restarted.
+    restarted: Option<i64>,
 }
 
 impl Seized {
     /// Takes over the thread `tid`, which is attached and stopped.
     pub fn adopt(tid: Pid) -> Result<Seized> {
-        let regs = ptrace::regs(tid).doing(|| format!("read the registers of task {tid}"))?;
+        let regs = match ptrace::regs(tid) {
+            Err(sys::Errno::ENOTSUP) => {
+                let _ = ptrace::detach(tid, 0);
+                return Err(Error::unsupported(
+                    format!("task {tid}"),
+                    "it runs 32-bit code, which is not supported yet",
+                ));
+            }
+            other => other.doing(|| format!("read the registers of task {tid}"))?,
+        };
         let mask = ptrace::sigmask(tid).doing(|| format!("read the signal mask of task {tid}"))?;
-        let mut seized = Seized { tid, regs, mask, dirty: false, deferred: Vec::new(), gone: false };
+        let mut seized = Seized { tid, regs, mask, dirty: false, deferred: Vec::new(), gone: false, restarted: None };
         seized.mend_interruption();
         Ok(seized)
     }
@@ -44,6 +55,43 @@ impl Seized {
     /// The mask that it will go on with.
     pub fn mask(&self) -> u64 {
         self.mask
+    }
+
+    /// The system call that the thread is in: also where an earlier interruption left it in restart_syscall(2), whose
+    /// number says nothing of what is restarted.
+    pub fn syscall(&self) -> Option<i64> {
+        self.restarted.or(self.regs.syscall())
+    }
+
+    /// Finds out what a thread in restart_syscall(2) really waits for: lets it go back to its wait for a moment, sees
+    /// where in the kernel it sleeps, and stops it again. The restart block is not touched by that.
+    pub fn resolve_restart(&mut self) -> Result<()> {
+        if self.regs.syscall() != Some(NR_RESTART) || self.regs.result() != restart::BLOCK {
+            return Ok(());
+        }
+        self.resume()?;
+        let started = std::time::Instant::now();
+        let mut place = String::new();
+        while started.elapsed() < std::time::Duration::from_millis(20) {
+            place = std::fs::read_to_string(format!("/proc/{}/wchan", self.tid)).unwrap_or_default();
+            if place.len() > 1 {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        self.regs = self.halt()?;
+        self.restarted = match place.as_str() {
+            p if p.contains("nanosleep") => {
+                // nanosleep takes a pointer first, clock_nanosleep the number of a clock.
+                let clock = (self.regs.argument(0) as i64) < 4096;
+                Some(if clock { libc::SYS_clock_nanosleep } else { libc::SYS_nanosleep })
+            }
+            p if p.contains("futex") => Some(libc::SYS_futex),
+            p if p.contains("poll") => Some(SYS_POLL),
+            _ => None,
+        };
+        tracing::debug!("task {} restarts a call at {place}: {:?}", self.tid, self.restarted);
+        Ok(())
     }
 
     /// Calls that end with EINTR when a tracer stops them, though no signal came, are told to restart unless a
@@ -118,6 +166,28 @@ impl Seized {
         ptrace::interrupt(self.tid).doing(|| format!("interrupt task {}", self.tid))?;
         self.await_stop()?;
         ptrace::regs(self.tid).doing(|| format!("read the registers of task {}", self.tid))
+    }
+
+    /// Lets a thread that an engine which was killed left on its way home arrive there. A stop ends its waiting, so it
+    /// goes on at once.
+    pub fn go_home(&mut self, leftover: &super::Leftover) -> Result<()> {
+        const TRIES: u32 = 3000;
+        for _ in 0..TRIES {
+            if !leftover.is_inside(&self.regs) {
+                return Ok(());
+            }
+            // What was mended belongs to our stub, whose call must end.
+            self.dirty = false;
+            self.resume()?;
+            std::thread::sleep(std::time::Duration::from_micros(200));
+            let regs = self.halt()?;
+            self.escaped(&regs)?;
+            if !leftover.is_inside(&self.regs) {
+                self.mend_interruption();
+                self.abort_rseq()?;
+            }
+        }
+        Err(Error::state(format!("task {} does not come back from an earlier dump that was killed", self.tid)))
     }
 
     /// Notes that the thread is home again by itself and goes on from `regs`.

@@ -33,7 +33,7 @@ impl Program {
 
     /// An empty program in a thread's slot.
     pub fn of_thread(layout: &Layout, index: usize) -> Program {
-        Program { at: layout.thread_batch(index), max_entries: 12, batches: Vec::new() }
+        Program { at: layout.thread_batch(index), max_entries: 16, batches: Vec::new() }
     }
 
     /// The batch to which `entries` calls with `bytes` of data can be added.
@@ -116,6 +116,7 @@ impl Member {
     /// Runs one batch.
     pub fn run(&self, stub: u64, batch: &mut Batch) -> Result<Vec<Member>> {
         let mut born = Vec::new();
+        crate::fault::point("before a batch")?;
         self.start(stub, batch)?;
         self.finish(&mut born)?;
         batch.fetch(self.tid)?;
@@ -147,6 +148,7 @@ pub fn run_all(stub: u64, work: &mut [(&Member, Program)]) -> Result<Vec<Member>
     let rounds = work.iter().map(|(_, p)| p.batches.len()).max().unwrap_or(0);
     for round in 0..rounds {
         crate::cancel::check()?;
+        crate::fault::point("between batches")?;
         for (member, program) in work.iter() {
             if let Some(batch) = program.batches.get(round).filter(|b| !b.is_empty()) {
                 member.start(stub, batch)?;

@@ -25,34 +25,31 @@ pub struct Given {
     pub file: Arc<OwnedFd>,
     /// FD_CLOEXEC.
     pub cloexec: bool,
+    /// The flags of a file with O_ASYNC, which only the task can set: the kernel keeps the number of the descriptor.
+    pub asynchronous: Option<u32>,
 }
 
-/// Opens every file of the images, what others need first.
-pub fn open_all<'a>(
+/// Nothing is open yet; what pipes hold is read.
+pub fn context<'a>(
     images: &'a Images,
     options: &'a RestoreOptions,
     root: BorrowedFd<'a>,
 ) -> Result<RestoreContext<'a>> {
-    let mut cx = RestoreContext::new(options, &images.dir, &images.files, root)?;
-    let mut wanted = wanted(images);
-    wanted.sort_unstable();
-    let mut on_the_way = HashSet::new();
-    for id in wanted {
-        open_one(id, images, &mut cx, &mut on_the_way)?;
-    }
-    Ok(cx)
+    RestoreContext::new(options, &images.dir, &images.files, root)
 }
 
-/// The ids of all files that the tree uses.
-fn wanted(images: &Images) -> Vec<u32> {
-    use crate::vma::status::{FILE_PRIVATE, FILE_SHARED};
-    let mut ids: HashSet<u32> = images.tables.values().flatten().map(|fd| fd.id).collect();
-    for live in images.tasks.iter().filter_map(|t| t.live.as_ref()) {
-        ids.extend([live.fs.cwd_id, live.fs.root_id, live.mm.exe_file_id]);
-        let mapped = live.mm.vmas.iter().filter(|v| v.status & (FILE_PRIVATE | FILE_SHARED) != 0);
-        ids.extend(mapped.filter(|v| v.status & crate::vma::status::MEMFD == 0).map(|v| v.shmid as u32));
-    }
-    ids.into_iter().collect()
+/// Opens files, what others need first.
+pub fn open(images: &Images, ids: Vec<u32>, cx: &mut RestoreContext<'_>) -> Result<()> {
+    let mut on_the_way = HashSet::new();
+    ids.into_iter().try_for_each(|id| open_one(id, images, cx, &mut on_the_way))
+}
+
+/// Opens what is in descriptor tables; it may be a file of a process of the tree, which must be there.
+pub fn open_rest(images: &Images, cx: &mut RestoreContext<'_>) -> Result<()> {
+    let mut ids: Vec<u32> = images.tables.values().flatten().map(|fd| fd.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    open(images, ids, cx)
 }
 
 fn open_one(id: u32, images: &Images, cx: &mut RestoreContext<'_>, on_the_way: &mut HashSet<u32>) -> Result<()> {
@@ -63,6 +60,7 @@ fn open_one(id: u32, images: &Images, cx: &mut RestoreContext<'_>, on_the_way: &
     if !on_the_way.insert(id) {
         return Err(Error::state(format!("file {id} of the images needs itself")));
     }
+    crate::fault::point("open a file")?;
     let kind = kind::of_entry(entry)?;
     for needed in kind.needs(entry) {
         open_one(needed, images, cx, on_the_way)?;
@@ -190,6 +188,13 @@ fn place(program: &mut Program, given: &[Given]) {
             program.call(libc::SYS_dup3, &[at, to, flags]);
         } else if g.cloexec {
             program.call(libc::SYS_fcntl, &[at, libc::F_SETFD as u64, libc::FD_CLOEXEC as u64]);
+        }
+    }
+    for g in given {
+        if let Some(flags) = g.asynchronous {
+            let (number, flags) = (g.number as u64, u64::from(flags));
+            program.call(libc::SYS_fcntl, &[number, libc::F_SETFL as u64, flags & !(libc::O_ASYNC as u64)]);
+            program.call(libc::SYS_fcntl, &[number, libc::F_SETFL as u64, flags]);
         }
     }
     let numbers: HashSet<i32> = given.iter().map(|g| g.number).collect();

@@ -3,14 +3,13 @@
 
 use super::crew::Program;
 use super::load::{LiveImage, TaskImage};
-use super::memory::{Need, Numbers};
+use super::needs::{Need, Numbers};
 use super::threads;
 use super::tree::Tree;
 use super::{crew::run_all, load::Images};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{ItimerEntry, PosixTimerEntry, SaEntry};
 use crate::sys;
-use std::collections::HashMap;
 use zerocopy::{Immutable, IntoBytes};
 
 /// `struct prctl_mm_map` of prctl(2) PR_SET_MM_MAP.
@@ -34,17 +33,42 @@ struct MmMap {
 }
 
 /// While the descriptors of the memory stage are there: executable, root, working directory, umask.
-pub fn place(images: &Images, tree: &Tree, tables: &HashMap<u32, Numbers>) -> Result<()> {
+pub fn place(images: &Images, tree: &Tree, numbers: &Numbers) -> Result<()> {
+    let own_loginuid = crate::proc::task::login_uid(&crate::proc::ProcDir::current()?, &mut Vec::new())?;
     let mut work = Vec::new();
     for (i, task) in images.tasks.iter().enumerate() {
         let Some(live) = &task.live else { continue };
-        let numbers = &tables[&live.ids.files_id];
         let mut program = Program::new(&tree.layout);
         mm_map(&mut program, live, numbers);
+        // Threads inherit it.
+        if task.core.personality != 0 {
+            program.call(libc::SYS_personality, &[u64::from(task.core.personality)]);
+        }
+        let loginuid = task.core.loginuid.filter(|uid| *uid != own_loginuid && shares_nothing(images, live));
+        if let Some(uid) = loginuid {
+            set_loginuid(&mut program, uid, numbers.len() as u64);
+        }
         directories(&mut program, images, live, numbers)?;
         work.push((&tree.leaders[i], program));
     }
     run_all(tree.layout.stub(), &mut work).map(drop)
+}
+
+/// Whether no other process has this one's descriptors.
+fn shares_nothing(images: &Images, live: &LiveImage) -> bool {
+    let same = |other: &&LiveImage| other.ids.files_id == live.ids.files_id;
+    images.tasks.iter().filter_map(|t| t.live.as_ref()).filter(same).count() == 1
+}
+
+/// Only a task itself may set the user that it logged in as. Its descriptors are known: the next one is `free`.
+fn set_loginuid(program: &mut Program, uid: u32, free: u64) {
+    let text = uid.to_string();
+    let batch = program.room(3, 128);
+    let path = batch.put_str(b"/proc/self/loginuid");
+    batch.call_for(libc::SYS_openat, &[libc::AT_FDCWD as u64, path.0, libc::O_WRONLY as u64], free as i64);
+    let at = batch.put(text.as_bytes());
+    batch.call(libc::SYS_write, &[free, at.0, text.len() as u64]);
+    batch.call(libc::SYS_close, &[free]);
 }
 
 fn mm_map(program: &mut Program, live: &LiveImage, numbers: &Numbers) {
@@ -142,9 +166,6 @@ fn attributes(program: &mut Program, task: &TaskImage) -> Result<()> {
     if core.child_subreaper == Some(true) {
         prctl(program, &[libc::PR_SET_CHILD_SUBREAPER as u64, 1]);
     }
-    if core.personality != 0 {
-        program.call(libc::SYS_personality, &[u64::from(core.personality)]);
-    }
     let live = task.live.as_ref();
     if live.is_some_and(|l| l.mm.thp_disabled == Some(true)) {
         prctl(program, &[libc::PR_SET_THP_DISABLE as u64, 1, 0, 0, 0]);
@@ -156,6 +177,9 @@ fn attributes(program: &mut Program, task: &TaskImage) -> Result<()> {
     let Some(extra) = task.threads.first().map(|t| &t.extra) else { return Ok(()) };
     const PR_SET_MDWE: u64 = 65;
     const PR_SET_MEMORY_MERGE: u64 = 67;
+    if let Some(lock) = extra.mcl_future {
+        program.call(libc::SYS_mlockall, &[u64::from(lock)]);
+    }
     if let Some(mdwe) = extra.mdwe {
         prctl(program, &[PR_SET_MDWE, u64::from(mdwe), 0, 0, 0]);
     }
@@ -196,11 +220,24 @@ fn timers(program: &mut Program, task: &TaskImage) -> Result<()> {
     let armed = |t: &ItimerEntry| (t.isec, t.iusec, t.vsec, t.vusec) != (0, 0, 0, 0);
     for (which, timer) in [&timers.real, &timers.virt, &timers.prof].into_iter().enumerate() {
         if armed(timer) {
-            let bytes = [timer.isec, timer.iusec, timer.vsec, timer.vusec].map(u64::to_ne_bytes).concat();
+            let (mut seconds, mut micros) = (timer.vsec, timer.vusec);
+            // To timers of CPU time the kernel adds a tick when they are set.
+            let tick = if which == 0 { 0 } else { tick_micros() };
+            if seconds * 1_000_000 + micros > tick {
+                let left = seconds * 1_000_000 + micros - tick;
+                (seconds, micros) = (left / 1_000_000, left % 1_000_000);
+            }
+            let bytes = [timer.isec, timer.iusec, seconds, micros].map(u64::to_ne_bytes).concat();
             program.call_with(libc::SYS_setitimer, &[which as u64, 0, 0], 1, &bytes);
         }
     }
     posix_timers(program, task, &timers.posix)
+}
+
+/// The length of a tick, in microseconds: the resolution of the coarse clock.
+fn tick_micros() -> u64 {
+    let coarse = nix::time::ClockId::CLOCK_MONOTONIC_COARSE;
+    nix::time::clock_getres(coarse).map_or(0, |tick| tick.tv_nsec() as u64 / 1000)
 }
 
 /// POSIX timers keep their ids: the kernel gives the ids asked for (Linux 6.15), or it counts them up and those in

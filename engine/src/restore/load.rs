@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::image::proto::{
-    CoreEntry, FdinfoEntry, FileEntry, FsEntry, MemfdInodeEntry, MmEntry, PstreeEntry, SeccompFilter,
+    CoreEntry, CredsEntry, FdinfoEntry, FileEntry, FsEntry, MemfdInodeEntry, MmEntry, PstreeEntry, SeccompFilter,
     StasisRestartEntry, StasisTaskEntry, TaskCoreEntry, TaskKobjIdsEntry,
 };
 use crate::image::{ImageDir, PageMap, Verify, kinds};
@@ -36,6 +36,10 @@ pub struct TaskImage {
     pub core: TaskCoreEntry,
     /// Its threads, the leader first; empty for a zombie.
     pub threads: Vec<ThreadImage>,
+    /// The signal that its parent gets at its end, where it is not SIGCHLD.
+    pub exit_signal: Option<u32>,
+    /// The credentials of a zombie, where the images have them.
+    pub zombie_creds: Option<CredsEntry>,
     /// Its address space, descriptors, directories; none for a zombie.
     pub live: Option<LiveImage>,
 }
@@ -209,8 +213,10 @@ fn load_task(
     }
     let core: TaskCoreEntry =
         task_core.ok_or_else(|| Error::state(format!("core-{pid}.img does not describe a process")))?;
+    let exit_signal = threads.iter().find_map(|t| t.extra.exit_signal);
     if matches!(core.task_state, ZOMBIE | DEAD) {
-        return Ok(TaskImage { entry, core, threads: Vec::new(), live: None });
+        let zombie_creds = threads.first().and_then(|t| t.core.thread_core.as_ref()).and_then(|c| c.creds.clone());
+        return Ok(TaskImage { entry, core, threads: Vec::new(), exit_signal, zombie_creds, live: None });
     }
     // With a dead leader its core may stand first in the images and hold no registers.
     threads.retain(|t| t.core.thread_info.is_some());
@@ -222,7 +228,7 @@ fn load_task(
         .ok_or_else(|| Error::state(format!("the images lack pagemap-{pid}.img")))?;
     let live = LiveImage { ids: dir.read_one(kinds::IDS.of(pid))?, mm, pages, fs: dir.read_one(kinds::FS.of(pid))? };
     check_areas(pid, &live)?;
-    Ok(TaskImage { entry, core, threads, live: Some(live) })
+    Ok(TaskImage { entry, core, threads, exit_signal, zombie_creds: None, live: Some(live) })
 }
 
 /// Areas must be whole pages, ascending and apart; saved pages must lie in them.

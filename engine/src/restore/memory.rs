@@ -1,134 +1,137 @@
-//! The memory stage: every task maps its own areas and reads its own pages straight into place.
+//! The memory stage: every task maps its own areas and reads its own pages straight into place, but for what it has
+//! inherited already.
 
+use super::classes::Area;
+use super::cow::{Plan, State};
 use super::crew::{Program, run_all};
-use super::files::{Given, hand_out};
 use super::load::{Images, LiveImage, TaskImage};
-use super::segments::Segments;
+use super::needs::{self, Need, Numbers};
+use super::spans::Spans;
 use super::tree::Tree;
 use crate::error::{Doing, Error, Result};
-use crate::image::kinds;
 use crate::image::pagemap::{Run, Source};
 use crate::image::proto::VmaEntry;
-use crate::kind::RestoreContext;
 use crate::sys;
 use crate::vma::status;
-use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-
-/// What a task needs a descriptor for while its address space is built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Need {
-    /// A pages file.
-    Pages(u32),
-    /// Shared anonymous memory.
-    Segment(u64),
-    /// A file of files.img.
-    File(u32),
-}
-
-/// The numbers of those descriptors in one table.
-pub type Numbers = HashMap<Need, i32>;
 
 /// The most that preadv(2) takes at once, in bytes and in vectors.
 const READ_LIMIT: u64 = 1 << 30;
 const VECTORS: usize = 512;
 
-/// Builds the address spaces of all live tasks. Returns the numbers of the descriptors that each table now holds.
-pub fn build(
-    images: &Images,
-    tree: &Tree,
-    cx: &RestoreContext<'_>,
-    segments: &Segments,
-) -> Result<HashMap<u32, Numbers>> {
-    let tables = numbers(images);
-    let mut pages: HashMap<u32, Arc<OwnedFd>> = HashMap::new();
-    let mut work = Vec::new();
-    for (i, live) in owners(images) {
-        let mut given = Vec::new();
-        for (&need, &number) in &tables[&live.ids.files_id] {
-            let file = match need {
-                Need::File(id) => cx.open.get(&id).cloned(),
-                Need::Segment(id) => segments.file(id),
-                Need::Pages(id) => Some(pages_file(images, id, &mut pages)?),
-            };
-            let file = file.ok_or_else(|| Error::state(format!("the images lack {need:?}")))?;
-            given.push(Given { number, file, cloexec: false });
-        }
-        work.push((&tree.leaders[i], given));
-    }
-    hand_out(&tree.layout, work)?;
+/// Builds the address spaces of all live tasks upon what they inherited.
+pub fn build(images: &Images, tree: &Tree, numbers: &Numbers, plan: &Plan) -> Result<()> {
     let mut programs = Vec::new();
     for (i, task) in images.tasks.iter().enumerate() {
         if let Some(live) = &task.live {
-            let program = program(tree, task, live, &tables[&live.ids.files_id])?;
-            programs.push((&tree.leaders[i], program));
+            let inherited = Inherited::of(live, plan.state(i), plan.classes(i));
+            programs.push((&tree.leaders[i], program(tree, task, live, numbers, &inherited)?));
         }
     }
-    run_all(tree.layout.stub(), &mut programs)?;
-    Ok(tables)
+    run_all(tree.layout.stub(), &mut programs).map(drop)
 }
 
-/// For each descriptor table the first process that has it.
-pub fn owners(images: &Images) -> Vec<(usize, &LiveImage)> {
-    let mut seen = std::collections::HashSet::new();
-    let live = images.tasks.iter().enumerate().filter_map(|(i, t)| t.live.as_ref().map(|live| (i, live)));
-    live.filter(|(_, live)| seen.insert(live.ids.files_id)).collect()
+/// The same, while another thread compares the pages files with their checksums.
+pub fn build_and_verify(images: &Images, tree: &Tree, numbers: &Numbers, plan: &Plan) -> Result<()> {
+    std::thread::scope(|scope| {
+        let verified = scope.spawn(|| images.dir.verify(crate::image::Verify::All));
+        let built = build(images, tree, numbers, plan);
+        let verified = verified.join().map_err(|_| Error::state("the check of the pages files failed"))?;
+        built?;
+        verified?;
+        Ok(())
+    })
 }
 
-fn pages_file(images: &Images, id: u32, open: &mut HashMap<u32, Arc<OwnedFd>>) -> Result<Arc<OwnedFd>> {
-    if let Some(file) = open.get(&id) {
-        return Ok(file.clone());
-    }
-    let (file, _) = images.dir.raw(kinds::PAGES.of(id))?;
-    let file = Arc::new(OwnedFd::from(file));
-    open.insert(id, file.clone());
-    Ok(file)
+/// What a task has inherited and what becomes of it.
+#[derive(Default)]
+struct Inherited {
+    /// Areas, or parts, that the task does not have.
+    gone: Spans<Area>,
+    /// Those that it has too, maybe with another protection.
+    kept: Spans<Area>,
+    /// The pages in them that are its own.
+    right: Spans<u32>,
+    /// The pages in them in whose place it has none of its own.
+    stale: Spans<u32>,
 }
 
-/// Numbers what each table's tasks need, from 0.
-fn numbers(images: &Images) -> HashMap<u32, Numbers> {
-    let mut tables: HashMap<u32, Numbers> = HashMap::new();
-    for live in images.tasks.iter().filter_map(|t| t.live.as_ref()) {
-        let table = tables.entry(live.ids.files_id).or_default();
-        let mut add = |need| {
-            let next = table.len() as i32;
-            table.entry(need).or_insert(next);
-        };
-        if live.pages.saved > 0 {
-            add(Need::Pages(live.pages.pages_id));
+impl Inherited {
+    fn of(live: &LiveImage, state: &State, classes: &Spans<u32>) -> Inherited {
+        if state.areas.is_empty() {
+            return Inherited::default();
         }
-        for id in [live.fs.cwd_id, live.fs.root_id, live.mm.exe_file_id] {
-            add(Need::File(id));
+        let mut inherited = Inherited::default();
+        for vma in &live.mm.vmas {
+            let Some(own) = Area::of(vma) else { continue };
+            for have in state.areas.over(vma.start, vma.end).filter(|have| have.value.fits(&own)) {
+                inherited.kept.push(have.start, have.end, have.value);
+            }
         }
-        live.mm.vmas.iter().filter_map(need_of).for_each(add);
+        inherited.gone = state.areas.without(&inherited.kept);
+        let mut saved = Spans::default();
+        for run in &live.pages.runs {
+            saved.push(run.vaddr, run.vaddr + run.pages * sys::page_size(), ());
+        }
+        let holds = state.holds.without(&inherited.gone);
+        for hold in holds.iter() {
+            for own in classes.over(hold.start, hold.end).filter(|own| own.value == hold.value) {
+                inherited.right.push(own.start, own.end, own.value);
+            }
+        }
+        inherited.stale = holds.without(&saved);
+        inherited
     }
-    tables
 }
 
-/// What an area is mapped from.
-fn need_of(vma: &VmaEntry) -> Option<Need> {
-    if vma.status & (status::ANON_SHARED | status::MEMFD) != 0 {
-        Some(Need::Segment(vma.shmid))
-    } else if vma.status & (status::FILE_PRIVATE | status::FILE_SHARED) != 0 {
-        Some(Need::File(vma.shmid as u32))
-    } else {
-        None
-    }
-}
-
-fn program(tree: &Tree, task: &TaskImage, live: &LiveImage, numbers: &Numbers) -> Result<Program> {
+fn program(
+    tree: &Tree,
+    task: &TaskImage,
+    live: &LiveImage,
+    numbers: &Numbers,
+    inherited: &Inherited,
+) -> Result<Program> {
     let mut program = Program::new(&tree.layout);
+    for gone in inherited.gone.iter() {
+        program.call(libc::SYS_munmap, &[gone.start, gone.end - gone.start]);
+    }
+    for stale in inherited.stale.iter() {
+        program.call(libc::SYS_madvise, &[stale.start, stale.end - stale.start, libc::MADV_DONTNEED as u64]);
+    }
     super::vdso::place(&mut program, tree, live)?;
     for vma in &live.mm.vmas {
-        map(&mut program, task, vma, numbers)?;
+        complete(&mut program, task, vma, numbers, inherited)?;
     }
     if live.pages.saved > 0 {
-        fill(&mut program, live, numbers[&Need::Pages(live.pages.pages_id)] as u64)?;
+        fill(&mut program, live, numbers[&Need::Pages(live.pages.pages_id)], inherited)?;
     }
-    live.mm.vmas.iter().for_each(|vma| advise(&mut program, vma));
+    let on_fault: Vec<u64> =
+        task.threads[0].extra.vma_flags.iter().filter(|f| f.lockonfault == Some(true)).map(|f| f.start).collect();
+    live.mm.vmas.iter().for_each(|vma| advise(&mut program, vma, on_fault.contains(&vma.start)));
     extras(&mut program, task);
+    seal(&mut program, task);
     Ok(program)
+}
+
+/// Maps what of an area was not inherited; what was gets its protection.
+fn complete(
+    program: &mut Program,
+    task: &TaskImage,
+    vma: &VmaEntry,
+    numbers: &Numbers,
+    inherited: &Inherited,
+) -> Result<()> {
+    if inherited.kept.over(vma.start, vma.end).next().is_none() {
+        return map(program, task, vma, numbers);
+    }
+    for (start, end) in inherited.kept.gaps(vma.start, vma.end) {
+        let pgoff = vma.pgoff.wrapping_add(start - vma.start);
+        map(program, task, &VmaEntry { start, end, pgoff, ..vma.clone() }, numbers)?;
+    }
+    for kept in inherited.kept.over(vma.start, vma.end).filter(|kept| kept.value.prot != vma.prot) {
+        program.call(libc::SYS_mprotect, &[kept.start, kept.end - kept.start, u64::from(vma.prot)]);
+    }
+    Ok(())
 }
 
 /// Whether an area is the kernel's own.
@@ -151,16 +154,8 @@ fn map(program: &mut Program, task: &TaskImage, vma: &VmaEntry, numbers: &Number
         );
         return Err(Error::state(what));
     }
-    let kept = libc::MAP_SHARED
-        | libc::MAP_PRIVATE
-        | crate::vma::MAP_DROPPABLE
-        | libc::MAP_ANONYMOUS
-        | libc::MAP_GROWSDOWN
-        | libc::MAP_NORESERVE
-        | libc::MAP_HUGETLB
-        | libc::MAP_HUGE_MASK << libc::MAP_HUGE_SHIFT;
-    let mut flags = vma.flags as i32 & kept | libc::MAP_FIXED_NOREPLACE;
-    let (fd, offset) = match need_of(vma) {
+    let mut flags = map_flags(vma) | libc::MAP_FIXED_NOREPLACE;
+    let (fd, offset) = match needs::of_area(vma) {
         None => (u64::MAX, 0),
         Some(need) => {
             flags &= !(libc::MAP_ANONYMOUS | libc::MAP_HUGETLB | libc::MAP_HUGE_MASK << libc::MAP_HUGE_SHIFT);
@@ -172,13 +167,39 @@ fn map(program: &mut Program, task: &TaskImage, vma: &VmaEntry, numbers: &Number
     Ok(())
 }
 
-/// Adds the reads of all saved pages. Memory that the program may not write is opened for the moment of the read.
-fn fill(program: &mut Program, live: &LiveImage, file: u64) -> Result<()> {
+/// The MAP_* bits of an area that are repeated.
+pub fn map_flags(vma: &VmaEntry) -> i32 {
+    let kept = libc::MAP_SHARED
+        | libc::MAP_PRIVATE
+        | crate::vma::MAP_DROPPABLE
+        | libc::MAP_ANONYMOUS
+        | libc::MAP_GROWSDOWN
+        | libc::MAP_NORESERVE
+        | libc::MAP_HUGETLB
+        | libc::MAP_HUGE_MASK << libc::MAP_HUGE_SHIFT;
+    vma.flags as i32 & kept
+}
+
+/// Maps a part of an area that relatives share.
+pub fn map_area(program: &mut Program, start: u64, end: u64, area: &Area, numbers: &Numbers) {
+    let (flags, fd, offset) = match area.file {
+        None => (area.flags, u64::MAX, 0),
+        Some((id, shift)) => {
+            (area.flags & !libc::MAP_ANONYMOUS, numbers[&Need::File(id)] as u64, start.wrapping_add(shift))
+        }
+    };
+    let flags = flags | libc::MAP_FIXED_NOREPLACE;
+    let args = [start, end - start, u64::from(area.prot), flags as u64, fd, offset];
+    program.room(1, 0).call_for(libc::SYS_mmap, &args, start as i64);
+}
+
+/// Adds the reads of all saved pages that were not inherited.
+fn fill(program: &mut Program, live: &LiveImage, file: i32, inherited: &Inherited) -> Result<()> {
     let page = sys::page_size();
-    let mut reader = Reader { file, vectors: Vec::new(), offset: 0, len: 0 };
+    let mut reader = Reader::default();
     let mut vmas = live.mm.vmas.iter().peekable();
     for run in &live.pages.runs {
-        let Source::Saved { mut offset } = run.source else {
+        let Source::Saved { offset } = run.source else {
             return Err(Error::state("the pages are in a parent directory; such images are not supported yet"));
         };
         let (mut at, end) = (run.vaddr, run.vaddr + run.pages * page);
@@ -186,22 +207,12 @@ fn fill(program: &mut Program, live: &LiveImage, file: u64) -> Result<()> {
             while vmas.next_if(|v| v.end <= at).is_some() {}
             let vma = vmas.peek().filter(|v| v.start <= at).ok_or_else(|| outside(run))?;
             let stop = end.min(vma.end);
-            // The running kernel's own vDSO takes the place of the saved one.
+            // The vDSO has its own ways.
             if !is_special(vma) {
-                let writable = vma.prot & libc::PROT_WRITE as u32 != 0;
-                if writable {
-                    reader.add(program, at, stop - at, offset);
-                } else {
-                    reader.flush(program);
-                    let prot = u64::from(vma.prot);
-                    let open = prot | libc::PROT_WRITE as u64 | libc::PROT_READ as u64;
-                    program.call(libc::SYS_mprotect, &[at, stop - at, open]);
-                    reader.add(program, at, stop - at, offset);
-                    reader.flush(program);
-                    program.call(libc::SYS_mprotect, &[at, stop - at, prot]);
+                for (start, end) in inherited.right.gaps(at, stop) {
+                    reader.read(program, vma.prot, file, start, end - start, offset + (start - run.vaddr));
                 }
             }
-            offset += stop - at;
             at = stop;
         }
     }
@@ -213,15 +224,34 @@ fn outside(run: &Run) -> Error {
     Error::state(format!("the images hold pages at {:#x}, where no area is", run.vaddr))
 }
 
-/// Collects reads that lie together in the file into one call.
-struct Reader {
-    file: u64,
+/// Collects reads that lie together in a file into one call.
+#[derive(Default)]
+pub struct Reader {
+    file: i32,
     vectors: Vec<(u64, u64)>,
     offset: u64,
     len: u64,
 }
 
 impl Reader {
+    /// Adds the read of `len` bytes at `offset` of a file into memory with protection `prot` at `at`. Memory that the
+    /// program may not write is opened for the moment of the read.
+    pub fn read(&mut self, program: &mut Program, prot: u32, file: i32, at: u64, len: u64, offset: u64) {
+        if self.file != file {
+            self.flush(program);
+            self.file = file;
+        }
+        if prot & libc::PROT_WRITE as u32 != 0 {
+            return self.add(program, at, len, offset);
+        }
+        self.flush(program);
+        let open = u64::from(prot) | libc::PROT_WRITE as u64 | libc::PROT_READ as u64;
+        program.call(libc::SYS_mprotect, &[at, len, open]);
+        self.add(program, at, len, offset);
+        self.flush(program);
+        program.call(libc::SYS_mprotect, &[at, len, u64::from(prot)]);
+    }
+
     fn add(&mut self, program: &mut Program, mut at: u64, mut len: u64, mut offset: u64) {
         while len > 0 {
             if self.offset + self.len != offset || self.vectors.len() == VECTORS || self.len >= READ_LIMIT {
@@ -237,13 +267,14 @@ impl Reader {
         }
     }
 
-    fn flush(&mut self, program: &mut Program) {
+    /// Adds the call for what was collected.
+    pub fn flush(&mut self, program: &mut Program) {
         if !self.vectors.is_empty() {
             let bytes: Vec<u8> =
                 self.vectors.iter().flat_map(|(at, len)| [at.to_ne_bytes(), len.to_ne_bytes()].concat()).collect();
             let batch = program.room(1, bytes.len() + 16);
             let vectors = batch.put(&bytes);
-            let args = [self.file, vectors.0, self.vectors.len() as u64, self.offset, 0];
+            let args = [self.file as u64, vectors.0, self.vectors.len() as u64, self.offset, 0];
             batch.call_for(libc::SYS_preadv, &args, self.len as i64);
         }
         self.vectors.clear();
@@ -252,7 +283,7 @@ impl Reader {
 }
 
 /// Repeats the advice in force.
-fn advise(program: &mut Program, vma: &VmaEntry) {
+fn advise(program: &mut Program, vma: &VmaEntry, on_fault: bool) {
     if is_special(vma) {
         return;
     }
@@ -260,23 +291,21 @@ fn advise(program: &mut Program, vma: &VmaEntry) {
     for advice in (0..64).filter(|n| bits & 1 << n != 0) {
         program.call(libc::SYS_madvise, &[vma.start, vma.end - vma.start, advice]);
     }
-    // In images without our own record of it.
-    if vma.flags & libc::MAP_LOCKED as u32 != 0 {
-        program.call(libc::SYS_mlock2, &[vma.start, vma.end - vma.start, 0]);
+    if vma.flags & libc::MAP_LOCKED as u32 != 0 || on_fault {
+        const MLOCK_ONFAULT: u64 = 1;
+        program.call(libc::SYS_mlock2, &[vma.start, vma.end - vma.start, if on_fault { MLOCK_ONFAULT } else { 0 }]);
     }
 }
 
 /// What CRIU's messages have no field for: names of areas, locking on fault.
 fn extras(program: &mut Program, task: &TaskImage) {
-    const MLOCK_ONFAULT: u64 = 1;
     const PR_SET_VMA: u64 = 0x5356_4d41;
     let Some(extra) = task.threads.first().map(|t| &t.extra) else { return };
     let end_of =
         |start: u64| task.live.as_ref().and_then(|l| l.mm.vmas.iter().find(|v| v.start == start)).map(|v| v.end);
-    for flags in &extra.vma_flags {
-        if flags.lockonfault == Some(true) {
-            program.call(libc::SYS_mlock2, &[flags.start, flags.end - flags.start, MLOCK_ONFAULT]);
-        }
+    for guard in &extra.guards {
+        const MADV_GUARD_INSTALL: u64 = 102;
+        program.call(libc::SYS_madvise, &[guard.start, guard.end - guard.start, MADV_GUARD_INSTALL]);
     }
     for name in &extra.vma_names {
         if let Some(end) = end_of(name.start) {
@@ -286,6 +315,14 @@ fn extras(program: &mut Program, task: &TaskImage) {
             let at = batch.put(&text);
             batch.try_call(libc::SYS_prctl, &[PR_SET_VMA, 0, name.start, end - name.start, at.0]);
         }
+    }
+}
+
+/// Seals what was sealed, after everything else was done to it.
+fn seal(program: &mut Program, task: &TaskImage) {
+    const MSEAL: i64 = 462;
+    for flags in task.threads[0].extra.vma_flags.iter().filter(|f| f.sealed == Some(true)) {
+        program.call(MSEAL, &[flags.start, flags.end - flags.start, 0]);
     }
 }
 

@@ -2,21 +2,26 @@
 //! before the next begins, and what it made is gone if a later one fails.
 
 mod attach;
+mod classes;
+mod cow;
 mod creds;
 mod crew;
 mod files;
 mod identity;
 mod load;
 mod memory;
+mod needs;
 mod release;
 mod seccomp;
 mod seed;
 mod segments;
+mod spans;
 mod threads;
 mod tree;
 mod vdso;
 
 use crate::error::Result;
+use crate::fault;
 use crate::options::RestoreOptions;
 use crate::sys::Pid;
 use load::Images;
@@ -45,13 +50,19 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let started = Instant::now();
     let images = load::load(&options.common.images_dir)?;
     let root = memory::root(options)?;
-    let mut tree = tree::grow(&images, options)?;
+    fault::point("loaded")?;
+    let mut cx = files::context(&images, options, root.as_fd())?;
+    let needs = needs::open(&images, &mut cx)?;
+    let plan = cow::Plan::make(&images)?;
+    let mut tree = tree::grow(&images, options, &needs, &plan)?;
     let forking = started.elapsed();
-    let mut cx = files::open_all(&images, options, root.as_fd())?;
-    let segments = segments::Segments::make(&images)?;
-    let tables = memory::build(&images, &tree, &cx, &segments)?;
-    identity::place(&images, &tree, &tables)?;
+    files::open_rest(&images, &mut cx)?;
+    fault::point("files")?;
+    memory::build_and_verify(&images, &tree, &needs.numbers, &plan)?;
+    identity::place(&images, &tree, &needs.numbers)?;
+    drop(needs);
     hand_out(&images, &tree, &mut cx)?;
+    fault::point("handed out")?;
     attach::run(&images, &tree)?;
     threads::spawn(&images, &mut tree)?;
     release::bury(&images, &mut tree)?;
@@ -62,10 +73,11 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     identity::dumpable(&images, &tree)?;
     seccomp::install(&images, &tree)?;
     cx.settle()?;
-    release::prepare(&images, &tree)?;
+    release::prepare(&images, &tree, options.leave_stopped)?;
     cx.ghosts.commit()?;
     let processes = images.tasks.len();
-    release::let_go(&images, tree, options.leave_stopped)?;
+    fault::point("release")?;
+    release::let_go(&images, tree)?;
     let pid = images.tasks[0].pid();
     Ok(Report { pid, forking, total: started.elapsed(), processes })
 }
@@ -90,11 +102,17 @@ pub fn wait(root: Pid) -> Result<u8> {
 /// Gives every descriptor table what the images have for it.
 fn hand_out(images: &Images, tree: &tree::Tree, cx: &mut crate::kind::RestoreContext<'_>) -> Result<()> {
     let mut work = Vec::new();
-    for (i, live) in memory::owners(images) {
+    let mut asynchronous = std::collections::HashSet::new();
+    for (i, live) in needs::owners(images) {
         let given = images.tables[&live.ids.files_id].iter().map(|fd| files::Given {
             number: fd.fd as i32,
             file: cx.open[&fd.id].clone(),
             cloexec: fd.flags & libc::FD_CLOEXEC as u32 != 0,
+            asynchronous: images
+                .files
+                .get(&fd.id)
+                .and_then(crate::kind::asynchronous)
+                .filter(|_| asynchronous.insert(fd.id)),
         });
         work.push((&tree.leaders[i], given.collect()));
     }

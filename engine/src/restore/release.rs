@@ -47,7 +47,22 @@ fn die(member: &Member, tree: &Tree, task: &TaskImage) -> Result<()> {
     set_name(&mut program, &task.core.comm);
     // A signal that dumps core must not do so again.
     program.call(libc::SYS_prctl, &[libc::PR_SET_DUMPABLE as u64, 0]);
+    // Up to here SIGCHLD is ignored.
+    let actions = &task.core.sigactions;
+    let chosen = (1..=64).filter(|s| action_of(actions, *s).is_some_and(|a| a.sigaction != 0 || *s == libc::SIGCHLD));
+    for number in chosen.filter(|s| *s != signal && *s != libc::SIGTRAP) {
+        if let Some(action) = action_of(actions, number) {
+            program.call_with(libc::SYS_rt_sigaction, &[number as u64, 0, 0, 8], 1, &raw_action(action));
+        }
+    }
+    if let Some(creds) = &task.zombie_creds {
+        super::creds::set(&mut program, creds, &super::creds::Current::read(&crate::proc::ProcDir::current()?)?);
+    }
     super::crew::run_all(tree.layout.stub(), &mut [(member, program)])?;
+    // An injected signal that is blocked would wait.
+    let unblocked = if signal == 0 { 0 } else { 1 << (signal - 1) };
+    ptrace::set_sigmask(member.tid, task.core.blk_sigset & !unblocked)
+        .doing(|| format!("set the mask of process {}", member.tid))?;
     if signal == 0 {
         let (at, len) = tree.layout.batch();
         let mut batch = crate::remote::Batch::new(at, len, 4);
@@ -67,7 +82,7 @@ fn die(member: &Member, tree: &Tree, task: &TaskImage) -> Result<()> {
 }
 
 /// Gives every thread its registers; the seed is unmapped. After this the tasks only wait to be let go.
-pub fn prepare(images: &Images, tree: &Tree) -> Result<()> {
+pub fn prepare(images: &Images, tree: &Tree, leave_stopped: bool) -> Result<()> {
     let layout = Layout::native();
     for (i, task) in images.tasks.iter().enumerate() {
         if task.is_zombie() {
@@ -88,7 +103,7 @@ pub fn prepare(images: &Images, tree: &Tree) -> Result<()> {
             batch.call(libc::SYS_exit, &[u64::from(task.core.exit_code >> 8 & 0xff)]);
             leave_group(&tree.leaders[i], tree.layout.stub(), &batch)?;
         }
-        process(tree, task, &threads, &layout)?;
+        process(images, tree, task, &threads, &layout, leave_stopped)?;
     }
     Ok(())
 }
@@ -110,7 +125,14 @@ fn leave_group(member: &Member, stub: u64, batch: &crate::remote::Batch) -> Resu
 }
 
 /// Prepares a process: all threads but the last keep their seed until that one has unmapped it.
-fn process(tree: &Tree, task: &TaskImage, threads: &[(&Member, &ThreadImage)], layout: &Layout) -> Result<()> {
+fn process(
+    images: &Images,
+    tree: &Tree,
+    task: &TaskImage,
+    threads: &[(&Member, &ThreadImage)],
+    layout: &Layout,
+    leave_stopped: bool,
+) -> Result<()> {
     let Some(((last, last_image), rest)) = threads.split_last() else { return Ok(()) };
     let mut xstate = Vec::new();
     for (member, image) in rest.iter().copied().chain([(*last, *last_image)]) {
@@ -129,6 +151,9 @@ fn process(tree: &Tree, task: &TaskImage, threads: &[(&Member, &ThreadImage)], l
         let args = [libc::SIGTRAP as u64, at.0, 0, 8, 0, 0];
         call_and_stop(last, tree.layout.stub() + SYSCALL_IN_STUB, libc::SYS_rt_sigaction, args)?;
     }
+    for (member, image) in threads {
+        queue_traps(tree, member, image, task)?;
+    }
     match syscall_outside(task, last)? {
         Some(at) => {
             let args = [tree.layout.area, tree.layout.len(), 0, 0, 0, 0];
@@ -138,7 +163,62 @@ fn process(tree: &Tree, task: &TaskImage, threads: &[(&Member, &ThreadImage)], l
             tracing::warn!("process {} keeps the restore's work area: it has no system call instruction", task.pid())
         }
     }
+    if let Some(signal) = stop_signal(images, task, leave_stopped) {
+        stop(last, signal)?;
+    }
     settle(last, last_image, task, &finals[threads.len() - 1])
+}
+
+/// The signal that a process is stopped by when it is let go.
+fn stop_signal(images: &Images, task: &TaskImage, leave_stopped: bool) -> Option<i32> {
+    const STOPPED: u32 = 3;
+    if leave_stopped || task.core.task_state != STOPPED {
+        return leave_stopped.then_some(libc::SIGSTOP);
+    }
+    let signal = task.core.stop_signo.map_or(libc::SIGSTOP, |signal| signal as i32);
+    let handled = action_of(&task.core.sigactions, signal).is_some_and(|a| a.sigaction != 0);
+    // The signals of terminals stop nobody whose group is orphaned: no member has a parent outside it in its session.
+    let of_group = images.tasks.iter().filter(|t| t.entry.pgid == task.entry.pgid);
+    let parent_of = |t: &TaskImage| images.tasks.iter().find(|p| p.entry.pid == t.entry.ppid);
+    let kept = of_group.filter_map(parent_of).any(|p| p.entry.pgid != task.entry.pgid && p.entry.sid == task.entry.sid);
+    Some(if handled || !kept { libc::SIGSTOP } else { signal })
+}
+
+/// Stops a process by SIGSTOP while all its other signals are blocked, so that none of its queue is delivered before
+/// it stops. Its other threads join the stop when they are let go.
+fn stop(member: &Member, signal: i32) -> Result<()> {
+    let tid = member.tid;
+    let doing = || format!("stop process {tid}");
+    let stop = nix::sys::signal::SIGSTOP;
+    // A signal that is blocked would be put back into the queue.
+    ptrace::set_sigmask(tid, !(1 << (signal - 1))).doing(doing)?;
+    nix::sys::signal::kill(tid, stop).doing(doing)?;
+    ptrace::cont(tid, 0).doing(doing)?;
+    expect(tid, Event::Stopped { signal: stop as i32, event: 0 })?;
+    // The tracer may name the signal that stops it.
+    ptrace::cont(tid, signal).doing(doing)?;
+    expect(tid, Event::Stopped { signal, event: ptrace::EVENT_STOP })
+}
+
+/// Queues SIGTRAP again where it was pending: a batch, which ends with that signal, could not run any more.
+fn queue_traps(tree: &Tree, member: &Member, image: &ThreadImage, task: &TaskImage) -> Result<()> {
+    let is_trap = |raw: &&Vec<u8>| raw.len() >= 4 && raw[..4] == libc::SIGTRAP.to_ne_bytes();
+    let own =
+        image.core.thread_core.iter().flat_map(|c| &c.signals_p).flat_map(|q| &q.signals).map(|s| (&s.siginfo, false));
+    let leads = image.tid == task.pid();
+    let shared = task.core.signals_s.iter().flat_map(|q| &q.signals).filter(|_| leads).map(|s| (&s.siginfo, true));
+    for (raw, shared) in own.chain(shared).filter(|(raw, _)| is_trap(raw)) {
+        let at = tree.layout.batch().0;
+        ptrace::set_sigmask(member.tid, u64::MAX).doing(|| format!("set the mask of task {}", member.tid))?;
+        sys::mem::write(member.tid, at, raw).doing(|| "write a queued SIGTRAP")?;
+        let (pid, tid, signal) = (task.entry.pid.into(), member.tid.as_raw() as u64, libc::SIGTRAP as u64);
+        let (nr, args) = match shared {
+            true => (libc::SYS_rt_sigqueueinfo, [pid, signal, at.0, 0, 0, 0]),
+            false => (libc::SYS_rt_tgsigqueueinfo, [pid, tid, signal, at.0, 0, 0]),
+        };
+        call_and_stop(member, tree.layout.stub() + SYSCALL_IN_STUB, nr, args)?;
+    }
+    Ok(())
 }
 
 /// Where the stub's system call instruction is.
@@ -242,6 +322,9 @@ fn prime(tree: &Tree, member: &Member, regs: &Regs) -> Result<bool> {
 /// Sets a thread's mask and registers.
 fn settle(member: &Member, image: &ThreadImage, task: &TaskImage, regs: &Regs) -> Result<()> {
     let tid = member.tid;
+    for desc in image.core.thread_info.iter().flat_map(|i| &i.tls).filter_map(core_x86::to_desc) {
+        ptrace::set_thread_area(tid, &desc).doing(|| format!("set a segment of task {tid}"))?;
+    }
     let of_thread = image.core.thread_core.as_ref().and_then(|c| c.blk_sigset);
     let mask = of_thread.unwrap_or(task.core.blk_sigset);
     ptrace::set_regs(tid, regs).doing(|| format!("set the registers of task {tid}"))?;
@@ -249,16 +332,10 @@ fn settle(member: &Member, image: &ThreadImage, task: &TaskImage, regs: &Regs) -
 }
 
 /// Lets all threads go. Nothing can fail from here on that would be the tree's fault.
-pub fn let_go(images: &Images, tree: Tree, leave_stopped: bool) -> Result<()> {
-    const STOPPED: u32 = 3;
+pub fn let_go(images: &Images, tree: Tree) -> Result<()> {
     for (i, task) in images.tasks.iter().enumerate() {
         if task.is_zombie() {
             continue;
-        }
-        if task.core.task_state == STOPPED || leave_stopped {
-            let signal = task.core.stop_signo.filter(|_| !leave_stopped).unwrap_or(libc::SIGSTOP as u32);
-            let signal = nix::sys::signal::Signal::try_from(signal as i32).unwrap_or(nix::sys::signal::SIGSTOP);
-            nix::sys::signal::kill(task.pid(), signal).doing(|| format!("stop process {}", task.pid()))?;
         }
         for member in &tree.threads[i] {
             detach(member)?;

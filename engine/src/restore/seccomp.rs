@@ -62,7 +62,7 @@ fn filter(program: &mut Program, images: &Images, n: u32) -> Result<()> {
     const MOST: usize = 4096;
     let filter = &images.filters[n as usize];
     let count = filter.filter.len() / 8;
-    if count == 0 || count > MOST || filter.filter.len() % 8 != 0 {
+    if count == 0 || count > MOST || !filter.filter.len().is_multiple_of(8) {
         return Err(Error::state(format!("seccomp filter {n} of the images has an impossible size")));
     }
     let batch = program.room(1, filter.filter.len() + 64);

@@ -38,6 +38,9 @@ impl Segments {
         }
         let mut files = HashMap::new();
         for (id, (size, flags)) in sizes {
+            // What no area maps any more is still there for whoever maps it again.
+            let last = images.segments.get(&id).and_then(|map| map.runs.last());
+            let size = last.map_or(size, |run| size.max(run.vaddr + run.pages * sys::page_size()));
             files.insert(id, Arc::new(make(images, id, size, flags)?));
         }
         Ok(Segments { files })

@@ -119,19 +119,21 @@ fn from_outside(member: &Member, image: &ThreadImage, defaults: &Defaults) -> Re
     let tid = member.tid;
     let extra = &image.extra;
     let core = thread_core(image)?;
+    // The kernel always says a slice (from Linux 6.12); images of CRIU have none.
+    let images_know = extra.affinity.is_some();
     let wanted = SchedAttr {
         size: defaults.sched.size,
         policy: core.sched_policy.unwrap_or(defaults.sched.policy),
         flags: extra.sched_flags.unwrap_or(0),
         nice: core.sched_nice.unwrap_or(defaults.sched.nice),
         priority: core.sched_prio.unwrap_or(0),
-        runtime: extra.sched_runtime.unwrap_or(0),
+        runtime: extra.sched_runtime.unwrap_or(if images_know { 0 } else { defaults.sched.runtime }),
         deadline: extra.sched_deadline.unwrap_or(0),
         period: extra.sched_period.unwrap_or(0),
         util_min: defaults.sched.util_min,
         util_max: defaults.sched.util_max,
     };
-    if (wanted.policy, wanted.nice, wanted.priority, wanted.flags) != defaults.schedule() {
+    if wanted != defaults.sched {
         sys::task::set_sched_attr(tid, &wanted).doing(|| format!("set the scheduling of task {tid}"))?;
     }
     if let Some(affinity) = extra.affinity.as_ref().filter(|a| **a != defaults.affinity) {
@@ -145,12 +147,6 @@ fn from_outside(member: &Member, image: &ThreadImage, defaults: &Defaults) -> Re
         sys::task::set_io_priority(tid, io_priority).doing(|| format!("set the I/O priority of task {tid}"))?;
     }
     Ok(())
-}
-
-impl Defaults {
-    fn schedule(&self) -> (u32, i32, u32, u64) {
-        (self.sched.policy, self.sched.nice, self.sched.priority, self.sched.flags)
-    }
 }
 
 fn thread_core(image: &ThreadImage) -> Result<&ThreadCoreEntry> {
@@ -186,11 +182,31 @@ fn from_inside(program: &mut Program, member: &Member, image: &ThreadImage, defa
     if slack != defaults.timer_slack {
         program.call(libc::SYS_prctl, &[libc::PR_SET_TIMERSLACK as u64, slack]);
     }
+    told(program, image);
     let queued = core.signals_p.as_ref().map(|q| q.signals.as_slice()).unwrap_or_default();
     for signal in queued {
         queue(program, member, &signal.siginfo, false)?;
     }
     Ok(())
+}
+
+/// What the image tells beyond CRIU's messages.
+fn told(program: &mut Program, image: &ThreadImage) {
+    const PR_MCE_KILL_SET: u64 = 1;
+    const ARCH_SET_CPUID: u64 = 0x1012;
+    let extra = &image.extra;
+    if let Some(personality) = extra.personality {
+        program.call(libc::SYS_personality, &[u64::from(personality)]);
+    }
+    if let Some(policy) = extra.mce_kill {
+        program.call(libc::SYS_prctl, &[libc::PR_MCE_KILL as u64, PR_MCE_KILL_SET, u64::from(policy), 0, 0]);
+    }
+    if let Some(tsc) = extra.tsc {
+        program.call(libc::SYS_prctl, &[libc::PR_SET_TSC as u64, u64::from(tsc)]);
+    }
+    if let Some(nr) = stasis_arch::native::NR_ARCH_PRCTL.filter(|_| extra.cpuid_faults == Some(true)) {
+        program.call(nr, &[ARCH_SET_CPUID, 0]);
+    }
 }
 
 /// The last steps of each thread: after them it has no more rights than it had.
@@ -225,6 +241,9 @@ pub fn queue(program: &mut Program, member: &Member, siginfo: &[u8], shared: boo
     let signal = i32::from_ne_bytes([raw[0], raw[1], raw[2], raw[3]]);
     if !(1..=64).contains(&signal) {
         return Err(Error::state(format!("the images hold the impossible signal {signal} for task {}", member.tid)));
+    }
+    if signal == libc::SIGTRAP {
+        return Ok(()); // at the release
     }
     let (tid, signal) = (member.tid.as_raw() as u64, signal as u64);
     if shared {

@@ -1,8 +1,10 @@
 //! The tree stage: every process is cloned with its pid by its parent, or by whoever brings it into its session; then
 //! sessions and groups are as they were. Helpers stand in for leaders that are dead.
 
+use super::cow::Plan;
 use super::crew::{Member, Program, run_all};
 use super::load::Images;
+use super::needs::Needs;
 use super::seed::{self, Layout};
 use crate::error::{Doing, Error, Result};
 use crate::options::RestoreOptions;
@@ -55,11 +57,12 @@ impl Drop for Tree {
 const OPTIONS: i32 = options::TRACE_CHILDREN | options::TRACE_EXEC | options::EXIT_KILL | options::SYSGOOD;
 
 /// Creates all processes.
-pub fn grow(images: &Images, options: &RestoreOptions) -> Result<Tree> {
+pub fn grow(images: &Images, options: &RestoreOptions, needs: &Needs, plan: &Plan) -> Result<Tree> {
     let layout = Layout::find(images)?;
     let mut grower = Grower::new(images, options, layout)?;
     grower.plant()?;
-    grower.descend(0)?;
+    grower.equip(needs)?;
+    grower.descend(0, needs, plan)?;
     grower.groups()?;
     grower.finish()
 }
@@ -157,7 +160,7 @@ impl<'a> Grower<'a> {
         let pid = Pid::from_raw(pid as i32);
         let program = seed::program(&self.layout)?;
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing(|| "make a pipe")?;
-        let child = sys::clone::spawn_seed(pid, program.as_fd(), read.as_fd(), self.options.sibling)
+        let child = sys::clone::spawn_seed(pid, program.as_fd(), (read.as_fd(), write.as_fd()), self.options.sibling)
             .map_err(|errno| cannot_clone(pid, errno))?;
         let guard = Newborn(Some(child));
         ptrace::seize(child, OPTIONS).doing(|| format!("attach to the new process {child}"))?;
@@ -227,8 +230,22 @@ impl<'a> Grower<'a> {
         Ok(())
     }
 
+    /// Gives the root the descriptors of the memory stage, which all others inherit.
+    fn equip(&self, needs: &Needs) -> Result<()> {
+        let root = self.members[0].as_ref().ok_or_else(|| Error::state("the root was not born"))?;
+        super::files::hand_out(&self.layout, vec![(root, needs.given())])
+    }
+
+    /// Has a process hold the pages that its descendants share.
+    fn prefill(&self, i: usize, needs: &Needs, plan: &Plan) -> Result<()> {
+        let Some(program) = plan.program(i, &self.layout, self.images, &needs.numbers)? else { return Ok(()) };
+        let member = self.members[i].as_ref().ok_or_else(|| Error::state("a process was not born"))?;
+        run_all(self.layout.stub(), &mut [(member, program)]).map(drop)
+    }
+
     /// Creates everything below a process.
-    fn descend(&mut self, i: usize) -> Result<()> {
+    fn descend(&mut self, i: usize, needs: &Needs, plan: &Plan) -> Result<()> {
+        self.prefill(i, needs, plan)?;
         let (pid, sid, born) = (self.pid(i), self.sid(i), self.born_sid[i]);
         let children = self.children[i].clone();
         let leads = sid == pid && born != pid;
@@ -249,7 +266,7 @@ impl<'a> Grower<'a> {
             }
         }
         for c in children {
-            self.descend(c)?;
+            self.descend(c, needs, plan)?;
         }
         Ok(())
     }
@@ -303,6 +320,9 @@ impl<'a> Grower<'a> {
     /// How process `c` is to be cloned by process `i`: with what it shares with it.
     fn birth(&self, i: usize, c: usize, sibling: bool) -> Result<Birth> {
         let mut birth = if sibling { Birth::sibling(self.pid(c)) } else { Birth::plain(self.pid(c)) };
+        if let Some(signal) = self.images.tasks[c].exit_signal.filter(|_| !sibling) {
+            birth.exit_signal = u64::from(signal);
+        }
         let (Some(by), Some(child)) = (&self.images.tasks[i].live, &self.images.tasks[c].live) else {
             return Ok(birth);
         };
@@ -311,10 +331,6 @@ impl<'a> Grower<'a> {
             (libc::CLONE_FS, by.ids.fs_id == child.ids.fs_id),
         ];
         birth.flags |= shared.iter().filter(|(_, shared)| *shared).fold(0, |flags, (flag, _)| flags | *flag as u64);
-        let extra = self.images.tasks[c].threads.first().and_then(|t| t.extra.exit_signal);
-        if let Some(signal) = extra.filter(|_| !sibling) {
-            birth.exit_signal = u64::from(signal);
-        }
         let others = || self.images.tasks.iter().take(c).filter_map(|t| t.live.as_ref());
         if !shared[0].1 && others().any(|o| o.ids.files_id == child.ids.files_id) {
             let what = format!("process {} shares its descriptors with one that is not its parent", birth.pid);

@@ -24,11 +24,17 @@ pub struct CloneArgs {
 
 const _: () = assert!(size_of::<CloneArgs>() == 88);
 
-/// Clones a child with the pid `pid` that executes the ELF file `program` once a byte can be read from `start`.
+/// Clones a child with the pid `pid` that executes the ELF file `program` once a byte can be read from `start`, and
+/// ends when nobody holds `starter`, the other end of that pipe, any more.
 /// With `sibling` it becomes the child of our own parent.
 ///
-/// The child runs nothing but read(2), execveat(2) and _exit(2) on its copy of our memory.
-pub fn spawn_seed(pid: Pid, program: BorrowedFd<'_>, start: BorrowedFd<'_>, sibling: bool) -> Result<Pid> {
+/// The child runs nothing but close(2), read(2), execveat(2) and _exit(2) on its copy of our memory.
+pub fn spawn_seed(
+    pid: Pid,
+    program: BorrowedFd<'_>,
+    (start, starter): (BorrowedFd<'_>, BorrowedFd<'_>),
+    sibling: bool,
+) -> Result<Pid> {
     let set_tid: libc::pid_t = pid.as_raw();
     let args = CloneArgs {
         flags: if sibling { libc::CLONE_PARENT as u64 } else { 0 },
@@ -38,13 +44,15 @@ pub fn spawn_seed(pid: Pid, program: BorrowedFd<'_>, start: BorrowedFd<'_>, sibl
         ..CloneArgs::default()
     };
     let none: [*const libc::c_char; 1] = [std::ptr::null()];
-    let (program, start) = (program.as_raw_fd(), start.as_raw_fd());
+    let (program, start, starter) = (program.as_raw_fd(), start.as_raw_fd(), starter.as_raw_fd());
     // SAFETY: clone3 without CLONE_VM is a fork: the child has its own copy of this stack and memory. It makes only
     // async-signal-safe calls and never returns.
     unsafe {
         match libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) {
             -1 => Err(Errno::last()),
             0 => {
+                // Its own copy would keep it waiting for an engine that was killed.
+                libc::close(starter);
                 let mut byte = 0u8;
                 if libc::read(start, (&raw mut byte).cast(), 1) == 1 {
                     let empty = c"".as_ptr();

@@ -10,8 +10,10 @@ pub mod mem;
 pub mod pagemap;
 pub mod pidfd;
 pub mod probe;
+pub mod process;
 pub mod ptrace;
 pub mod task;
+pub mod undo;
 
 use std::fmt;
 

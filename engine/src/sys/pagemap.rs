@@ -13,6 +13,8 @@ pub mod category {
     pub const SWAPPED: u64 = 1 << 4;
     /// The page maps the kernel's zero page.
     pub const PFNZERO: u64 = 1 << 5;
+    /// The page is a guard (MADV_GUARD_INSTALL); Linux 6.15.
+    pub const GUARD: u64 = 1 << 8;
 }
 
 /// A run of pages that matched.

@@ -33,43 +33,43 @@ fn ptrace(request: u32, pid: Pid, addr: usize, data: usize) -> Result<i64> {
 
 /// Attaches without stopping (PTRACE_SEIZE).
 pub fn seize(pid: Pid, options: i32) -> Result<()> {
-    ptrace(libc::PTRACE_SEIZE as u32, pid, 0, options as usize).map(drop)
+    ptrace(libc::PTRACE_SEIZE, pid, 0, options as usize).map(drop)
 }
 
 /// Asks a seized task to stop; the stop is reported by wait (PTRACE_INTERRUPT).
 pub fn interrupt(pid: Pid) -> Result<()> {
-    ptrace(libc::PTRACE_INTERRUPT as u32, pid, 0, 0).map(drop)
+    ptrace(libc::PTRACE_INTERRUPT, pid, 0, 0).map(drop)
 }
 
 /// Lets a stopped task run, with a signal to deliver or 0.
 pub fn cont(pid: Pid, signal: i32) -> Result<()> {
-    ptrace(libc::PTRACE_CONT as u32, pid, 0, signal as usize).map(drop)
+    ptrace(libc::PTRACE_CONT, pid, 0, signal as usize).map(drop)
 }
 
 /// Lets a stopped task run until it enters or leaves a system call.
 pub fn cont_to_syscall(pid: Pid) -> Result<()> {
-    ptrace(libc::PTRACE_SYSCALL as u32, pid, 0, 0).map(drop)
+    ptrace(libc::PTRACE_SYSCALL, pid, 0, 0).map(drop)
 }
 
 /// Leaves a group-stopped task stopped, but notices when it is continued (PTRACE_LISTEN).
 pub fn listen(pid: Pid) -> Result<()> {
-    ptrace(libc::PTRACE_LISTEN as u32, pid, 0, 0).map(drop)
+    ptrace(libc::PTRACE_LISTEN, pid, 0, 0).map(drop)
 }
 
 /// Detaches, with a signal to deliver or 0.
 pub fn detach(pid: Pid, signal: i32) -> Result<()> {
-    ptrace(libc::PTRACE_DETACH as u32, pid, 0, signal as usize).map(drop)
+    ptrace(libc::PTRACE_DETACH, pid, 0, signal as usize).map(drop)
 }
 
 /// Changes the options (PTRACE_SETOPTIONS).
 pub fn set_options(pid: Pid, options: i32) -> Result<()> {
-    ptrace(libc::PTRACE_SETOPTIONS as u32, pid, 0, options as usize).map(drop)
+    ptrace(libc::PTRACE_SETOPTIONS, pid, 0, options as usize).map(drop)
 }
 
 /// The message of the last event: the new task's pid after fork or clone.
 pub fn event_message(pid: Pid) -> Result<u64> {
     let mut message: libc::c_ulong = 0;
-    ptrace(libc::PTRACE_GETEVENTMSG as u32, pid, 0, &raw mut message as usize)?;
+    ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut message as usize)?;
     Ok(message as u64)
 }
 
@@ -77,7 +77,7 @@ pub fn event_message(pid: Pid) -> Result<u64> {
 pub fn regs(pid: Pid) -> Result<Regs> {
     let mut regs = Regs::default();
     let mut iov = libc::iovec { iov_base: (&raw mut regs).cast(), iov_len: size_of::<Regs>() };
-    ptrace(libc::PTRACE_GETREGSET as u32, pid, NT_PRSTATUS as usize, &raw mut iov as usize)?;
+    ptrace(libc::PTRACE_GETREGSET, pid, NT_PRSTATUS as usize, &raw mut iov as usize)?;
     // A 32-bit task gives the shorter register file of its own ABI.
     if iov.iov_len != size_of::<Regs>() { Err(Errno::ENOTSUP) } else { Ok(regs) }
 }
@@ -85,14 +85,14 @@ pub fn regs(pid: Pid) -> Result<Regs> {
 /// Sets the integer registers.
 pub fn set_regs(pid: Pid, regs: &Regs) -> Result<()> {
     let mut iov = libc::iovec { iov_base: (&raw const *regs).cast_mut().cast(), iov_len: size_of::<Regs>() };
-    ptrace(libc::PTRACE_SETREGSET as u32, pid, NT_PRSTATUS as usize, &raw mut iov as usize).map(drop)
+    ptrace(libc::PTRACE_SETREGSET, pid, NT_PRSTATUS as usize, &raw mut iov as usize).map(drop)
 }
 
 /// The extended state in the kernel's layout; `buffer` is reused and cut to what the kernel gave.
 pub fn xstate(pid: Pid, buffer: &mut Vec<u8>) -> Result<()> {
     buffer.resize(buffer.capacity().max(16384), 0);
     let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    ptrace(libc::PTRACE_GETREGSET as u32, pid, NT_XSTATE as usize, &raw mut iov as usize)?;
+    ptrace(libc::PTRACE_GETREGSET, pid, NT_XSTATE as usize, &raw mut iov as usize)?;
     buffer.truncate(iov.iov_len);
     Ok(())
 }
@@ -100,7 +100,7 @@ pub fn xstate(pid: Pid, buffer: &mut Vec<u8>) -> Result<()> {
 /// Sets the extended state.
 pub fn set_xstate(pid: Pid, state: &[u8]) -> Result<()> {
     let mut iov = libc::iovec { iov_base: state.as_ptr().cast_mut().cast(), iov_len: state.len() };
-    ptrace(libc::PTRACE_SETREGSET as u32, pid, NT_XSTATE as usize, &raw mut iov as usize).map(drop)
+    ptrace(libc::PTRACE_SETREGSET, pid, NT_XSTATE as usize, &raw mut iov as usize).map(drop)
 }
 
 /// The blocked signals; inside sigsuspend and its like the mask that will be given back.
@@ -132,8 +132,8 @@ pub fn queued_signals(pid: Pid, shared: bool) -> Result<Vec<RawSiginfo>> {
         let mut chunk = [[0u8; 128]; AT_ONCE];
         let flags = if shared { PTRACE_PEEKSIGINFO_SHARED } else { 0 };
         let args = Args { off: all.len() as u64, flags, nr: AT_ONCE as i32 };
-        let got = ptrace(libc::PTRACE_PEEKSIGINFO as u32, pid, &raw const args as usize, chunk.as_mut_ptr() as usize)?
-            as usize;
+        let got =
+            ptrace(libc::PTRACE_PEEKSIGINFO, pid, &raw const args as usize, chunk.as_mut_ptr() as usize)? as usize;
         all.extend_from_slice(&chunk[..got.min(AT_ONCE)]);
         if got < AT_ONCE {
             return Ok(all);
@@ -164,7 +164,7 @@ pub fn rseq(pid: Pid) -> Result<RseqConfiguration> {
     Ok(conf)
 }
 
-/// The seccomp filter `index` of a task, the last installed first: 8 bytes an instruction. ENOENT past the last.
+/// The seccomp filter `index` of a task, the first installed first: 8 bytes an instruction. ENOENT past the last.
 pub fn seccomp_filter(pid: Pid, index: usize) -> Result<Vec<u8>> {
     let count = ptrace(PTRACE_SECCOMP_GET_FILTER, pid, index, 0)? as usize;
     let mut program = vec![0u8; count * 8];
@@ -181,7 +181,7 @@ pub fn seccomp_flags(pid: Pid, index: usize) -> Result<u64> {
 
 /// Writes a word of 8 bytes into any mapping of a stopped task, also a read-only one, which becomes private.
 pub fn poke(pid: Pid, at: RemoteAddr, word: u64) -> Result<()> {
-    ptrace(libc::PTRACE_POKEDATA as u32, pid, at.0 as usize, word as usize).map(drop)
+    ptrace(libc::PTRACE_POKEDATA, pid, at.0 as usize, word as usize).map(drop)
 }
 
 /// Writes bytes by [`poke`]; address and length are multiples of 8.
@@ -191,6 +191,30 @@ pub fn poke_bytes(pid: Pid, at: RemoteAddr, bytes: &[u8]) -> Result<()> {
         poke(pid, at.plus(i as u64 * 8), word)?;
     }
     Ok(())
+}
+
+/// The mode of PR_SET_SYSCALL_USER_DISPATCH of a thread, 0 for off (Linux 6.4).
+pub fn user_dispatch(pid: Pid) -> Result<u64> {
+    const PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG: u32 = 0x4210;
+    // struct ptrace_sud_config: mode, selector, offset, len
+    let mut config = [0u64; 4];
+    ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, pid, size_of_val(&config), config.as_mut_ptr() as usize)?;
+    Ok(config[0])
+}
+
+const PTRACE_GET_THREAD_AREA: u32 = 25;
+const PTRACE_SET_THREAD_AREA: u32 = 26;
+
+/// An entry of the thread's part of the descriptor table (x86): `struct user_desc`, number, base, limit, bits.
+pub fn thread_area(pid: Pid, entry: u32) -> Result<[u32; 4]> {
+    let mut desc = [0u32; 4];
+    ptrace(PTRACE_GET_THREAD_AREA, pid, entry as usize, desc.as_mut_ptr() as usize)?;
+    Ok(desc)
+}
+
+/// Sets an entry of the thread's part of the descriptor table (x86).
+pub fn set_thread_area(pid: Pid, desc: &[u32; 4]) -> Result<()> {
+    ptrace(PTRACE_SET_THREAD_AREA, pid, desc[0] as usize, desc.as_ptr() as usize).map(drop)
 }
 
 /// What wait reported.

@@ -1,5 +1,6 @@
 //! The tile registers keep their configuration and their 8 KiB, and the process keeps the permission that it asked the
 //! kernel for to use them.
+//@ dump-fails: "AMX tiles"
 //@ needs: [amx_tile]
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_spin::{pattern, spin};
@@ -12,10 +13,8 @@ const TILE_DATA: u64 = 18;
 fn permission() -> Verdict<u64> {
     let mut bits = 0u64;
     // SAFETY: the kernel writes eight bytes.
-    must(
-        "ARCH_GET_XCOMP_PERM",
-        outcome(unsafe { libc::syscall(libc::SYS_arch_prctl, GET_PERMISSION, &raw mut bits) }),
-    )?;
+    let done = unsafe { libc::syscall(libc::SYS_arch_prctl, GET_PERMISSION, &raw mut bits) };
+    must("ARCH_GET_XCOMP_PERM", outcome(done))?;
     Ok(bits)
 }
 

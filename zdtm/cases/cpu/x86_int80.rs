@@ -2,8 +2,7 @@
 //! where their restart has another number.
 //@ needs: [kernel:ia32]
 use crate::gate::{Gate, Verdict, check, check_eq};
-use crate::tools_tasks::await_that;
-use crate::tools_threads::{Call, join, spawn};
+use crate::tools_threads::Call;
 use crate::tools_x86::low_page;
 use std::io::{Write as _, pipe};
 use std::os::fd::AsRawFd as _;
@@ -42,25 +41,17 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let start = Instant::now();
     let time = low_page()?;
     time[0] = 2;
-    let asleep = Box::leak(Box::new(crate::tools_tasks::Word::new()));
-    let tid: &'static crate::tools_tasks::Word = asleep;
-    let sleeper = spawn(move || {
-        tid.set(crate::tools_tasks::gettid() as u32);
+    let sleeper = Call::start(i64::from(NANOSLEEP), move || {
         // SAFETY: the page begins with the 32-bit time; the remaining time is not asked for.
         let done = unsafe { int80(NANOSLEEP, time.as_mut_ptr() as u64, 0, 0) };
         (done, start.elapsed())
     })?;
-    tid.wait_for(1);
-    let path = format!("/proc/self/task/{}/syscall", tid.get());
-    await_that("the sleep", || Ok(std::fs::read_to_string(&path)?.starts_with("162 ")))?;
     gate.checkpoint()?;
-    await_that("the read that goes on", || {
-        Ok(std::fs::read_to_string(format!("/proc/self/task/{}/syscall", call.tid))?.starts_with("3 "))
-    })?;
+    call.still()?;
     writer.write_all(b"seventy")?;
     let bytes = (u32::from_ne_bytes(*b"seve"), u32::from_ne_bytes(*b"nty\0"));
     check_eq("the read", call.result()?, (7, bytes.0, bytes.1))?;
-    let (done, elapsed) = join(sleeper)?;
+    let (done, elapsed) = sleeper.result()?;
     check_eq("the sleep", done, 0)?;
     check(&format!("the sleep was long enough ({elapsed:?})"), elapsed >= Duration::from_secs(2))
 }

@@ -1,5 +1,6 @@
 //! The local descriptor table keeps its entries, and a segment register that refers to one still reaches its memory: as
 //! Windows emulators use it.
+//@ dump-fails: "local descriptor table"
 //@ needs: [kernel:ldt]
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_spin::spin;

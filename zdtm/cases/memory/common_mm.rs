@@ -1,4 +1,5 @@
 //! Two processes with one memory between them (CLONE_VM without being threads): what one maps the other sees at once.
+//@ dump-fails: "address space"
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_memory::Area;

@@ -1,4 +1,5 @@
 //! A process that has unmapped its vDSO does without it afterwards too.
+//@ dump-fails: "no vDSO"
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_maps::kernel_areas;

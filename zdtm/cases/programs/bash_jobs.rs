@@ -1,5 +1,6 @@
 //! bash waits for background jobs and a coprocess; its trap still runs, its jobs still end, its variables are right.
-//@ needs: [prog:bash, prog:cat]
+//@ needs: [prog:bash, prog:cat, prog:sleep]
+//@ witness: -SigBlk # bash blocks SIGCHLD for moments as it loops
 //@ timeout: 60
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_programs::Program;
@@ -18,7 +19,9 @@ work() {
 }
 work 3 & first=$!
 work 4 & second=$!
-until [ -e working-3 ] && [ -e working-4 ]; do read -r -t 0.01 <> <(:); done
+until [ -e working-3 ] && [ -e working-4 ]; do sleep 0.01; done
+echo first >&"${ECHO[1]}"
+read -r line <&"${ECHO[0]}"
 : > progress
 wait "$first"; code=$?
 # A trapped signal ends wait early: ask again.

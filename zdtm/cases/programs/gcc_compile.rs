@@ -1,6 +1,6 @@
 //! gcc compiles a large file, compiler and assembler joined by a pipe; the program it makes gives the known result.
 //@ needs: [prog:gcc]
-//@ witness: -tasks # the compiler goes on, and comes to its end
+//@ witness: -tasks -pss # the compiler goes on, and comes to its end
 //@ timeout: 120
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_programs::{Program, ticks_of};

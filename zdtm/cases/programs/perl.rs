@@ -1,6 +1,6 @@
 //! perl sorts, matches and counts with an alarm going off all the time and a child behind a pipe; nothing goes wrong.
 //@ needs: [prog:perl]
-//@ witness: -maps -pss # the program allocates all the time
+//@ witness: -maps -pss -ShdPnd -SigBlk # the program allocates all the time, and its timer goes off
 //@ timeout: 60
 use crate::gate::{Gate, Verdict, check_eq, fail};
 use crate::tools_programs::Program;

@@ -1,4 +1,5 @@
 //! A sleep that a stop had already interrupted and the kernel restarted before the dump still ends at its time.
+//@ witness: -tasks # the sleeper may end
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_tasks::{Word, await_state, await_that, child, outcome};

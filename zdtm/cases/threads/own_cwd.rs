@@ -1,4 +1,5 @@
 //! A thread that left the common file system state keeps a working directory and a umask of its own.
+//@ dump-fails: "working directory of its own"
 use crate::gate::{Gate, Verdict};
 use crate::tools_tasks::{must, outcome};
 use crate::tools_threads::{Setup, each_thread, own_status};

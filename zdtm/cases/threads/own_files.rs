@@ -1,4 +1,5 @@
 //! A thread that left the common descriptor table keeps its own: the same number is another file there, or none.
+//@ dump-fails: "descriptor table of its own"
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_tasks::{must, outcome};
 use crate::tools_threads::{Setup, each_thread};

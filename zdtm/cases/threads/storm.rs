@@ -1,5 +1,5 @@
 //! Threads that start and end all the time while the process is frozen; those that start them, too.
-//@ witness: -threads # threads come and go
+//@ witness: -threads -maps -pss # threads come and go with their stacks
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_tasks::Word;
 use crate::tools_threads::{join, spawn};

@@ -1,4 +1,5 @@
 //! A child that shares its parent's memory without being a thread (CLONE_VM): what one writes the other still sees.
+//@ dump-fails: "address space"
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_tasks::{Word, must, outcome, wait_status};
 use nix::unistd::{Pid, getpid};

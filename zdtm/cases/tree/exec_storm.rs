@@ -1,6 +1,6 @@
 //! A child that executes the same program again and again while the tree is frozen: each time it is a fresh program with
 //! the same pid.
-//@ witness: -maps # each program has its own addresses
+//@ witness: -maps -bounds -auxv -environ -fds -Name -pss # each time it is a program with its own addresses
 use crate::gate::{Gate, Verdict, check, check_eq, fail};
 use crate::tools::wait_ok;
 use crate::tools_tasks::child;
@@ -31,10 +31,12 @@ fn executed(gate: &Gate, round: &str) -> ! {
         // A rename, so that the parent never reads half a number.
         std::fs::rename(gate.path("rounds.new"), gate.path("rounds"))
     });
-    if same && counted.is_ok() && !gate.path("stop").exists() {
-        if let Err(failure) = again(gate, number + 1) {
-            eprintln!("{failure}");
-        }
+    if same
+        && counted.is_ok()
+        && !gate.path("stop").exists()
+        && let Err(failure) = again(gate, number + 1)
+    {
+        eprintln!("{failure}");
     }
     // SAFETY: _exit only ends the process.
     unsafe { libc::_exit(i32::from(!same || counted.is_err() || !gate.path("stop").exists())) }

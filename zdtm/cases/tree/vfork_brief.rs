@@ -1,5 +1,6 @@
 //! A parent blocked in vfork while its child runs for a moment: the dump waits for the child, which must not be frozen
 //! before its parent can be.
+//@ witness: -tasks # the child ends while the dump waits for it
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_tasks::{Word, child, must, outcome, wait_status};

@@ -5,6 +5,7 @@
 //! therefore never collide, and whatever a run leaves behind dies with its init: when the route is through, when the
 //! time is up, when the harness ends it, and (by the parent death signal) when the harness itself is killed.
 
+pub mod engine;
 pub mod init;
 pub mod start;
 pub mod tree;

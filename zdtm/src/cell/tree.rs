@@ -1,18 +1,17 @@
-//! The case's process tree inside its cell, and the engine that works on it.
+//! The case's process tree inside its cell.
 
 use super::{Failure, Spec, Step};
 use crate::gate::Gate;
-use crate::route::Route;
-use crate::witness::{Tolerance, Witness};
+use crate::witness::{Tolerance, Witness, summary};
 use crate::{process, sys};
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,34 +24,13 @@ pub struct Tree {
     pub spec: Spec,
     /// The gate of the scratch directory as it is now.
     pub gate: Gate,
-    root: Pid,
+    pub(super) root: Pid,
     /// How the root ended, where it has.
-    ended: Option<ExitStatus>,
+    pub(super) ended: Option<ExitStatus>,
     /// The tree's living processes when it was last witnessed.
     alive: BTreeSet<i32>,
     /// Processes of the cell that do not belong to the tree: peers that a case started outside.
     outsiders: BTreeSet<i32>,
-}
-
-/// How a run of the engine ended.
-pub struct EngineRun {
-    /// The exit status.
-    pub status: ExitStatus,
-    /// Wall time in seconds.
-    pub seconds: f64,
-    /// What it wrote: log file, standard output and error.
-    pub text: String,
-}
-
-impl EngineRun {
-    /// The lines worth showing: those with `Error`, else the last ones.
-    pub fn lines(&self) -> Vec<String> {
-        const SHOWN: usize = 15;
-        let errors: Vec<&str> = self.text.lines().filter(|l| l.contains("Error")).collect();
-        let all: Vec<&str> = if errors.is_empty() { self.text.lines().collect() } else { errors };
-        let skip = all.len().saturating_sub(SHOWN);
-        all.into_iter().skip(skip).map(|l| format!("engine: {l}")).collect()
-    }
 }
 
 impl Tree {
@@ -124,64 +102,10 @@ impl Tree {
                 return Err(Failure::with(format!("the tree's root ended {when}: {how}"), self.log_tail()));
             }
             if Instant::now() > until {
-                return Err(Failure::with(format!("the tree differs {when}"), limited(differences)));
+                return Err(Failure::with(format!("the tree differs {when}"), summary(differences)));
             }
             thread::sleep(Duration::from_millis(20));
         }
-    }
-
-    /// Starts a dump; `dir` is made and holds images and log.
-    pub fn spawn_dump(&self, dir: &Path, extra: &[&str]) -> Step<Child> {
-        fs::create_dir_all(dir)?;
-        let mut command = self.engine("dump", dir)?;
-        command.arg("-t").arg(self.root.to_string()).args(&self.spec.dump_options).args(extra);
-        Ok(command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?)
-    }
-
-    /// Runs a dump to its end, whatever it is.
-    pub fn try_dump(&mut self, dir: &Path, extra: &[&str]) -> Step<EngineRun> {
-        let since = Instant::now();
-        let child = self.spawn_dump(dir, extra)?;
-        self.wait_engine(&child, "dump", dir, since)
-    }
-
-    /// Dumps; the tree is gone afterwards unless `extra` says otherwise.
-    pub fn dump(&mut self, dir: &Path, extra: &[&str]) -> Step<EngineRun> {
-        let run = self.try_dump(dir, extra)?;
-        if !run.status.success() {
-            return Err(Failure::with(format!("the dump failed ({})", run.status), run.lines()));
-        }
-        if extra.is_empty() {
-            self.gone("after the dump")?;
-        }
-        Ok(run)
-    }
-
-    /// Runs a restore to its end, whatever it is.
-    pub fn try_restore(&mut self, dir: &Path) -> Step<EngineRun> {
-        let since = Instant::now();
-        let mut command = self.engine("restore", dir)?;
-        command.arg("-d").args(&self.spec.restore_options);
-        self.ended = None;
-        let child = command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?;
-        self.wait_engine(&child, "restore", dir, since)
-    }
-
-    /// Restores the tree: its root is the init's child again.
-    pub fn restore(&mut self, dir: &Path) -> Step<EngineRun> {
-        let run = self.try_restore(dir)?;
-        if !run.status.success() {
-            return Err(Failure::with(format!("the restore failed ({})", run.status), run.lines()));
-        }
-        self.reap();
-        if let Some(status) = self.ended {
-            let how = self.verdict_text().unwrap_or_else(|| status.to_string());
-            return Err(Failure::with(format!("the restored tree ended at once: {how}"), run.lines()));
-        }
-        if !process::exists(self.root.as_raw()) {
-            return Err(Failure::with(format!("the restore left no process {}", self.root), run.lines()));
-        }
-        Ok(run)
     }
 
     /// Opens the gate, waits for the case's end and reads its verdict.
@@ -198,6 +122,18 @@ impl Tree {
             return Err(Failure::with(format!("the case passed, but ended with {status}"), self.log_tail()));
         }
         self.gone("after the case's end")
+    }
+
+    /// What the case itself says of a tree that has already failed, in words: is what differs a matter to the process?
+    pub fn opinion(&mut self) -> String {
+        self.gate.go();
+        let until = Instant::now() + MOMENT;
+        while self.ended.is_none() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
+            self.reap();
+        }
+        let ended = self.ended.map_or_else(|| "it has not ended".to_owned(), |status| status.to_string());
+        format!("the case itself: {}", self.verdict_text().unwrap_or_else(|| format!("no verdict, {ended}")))
     }
 
     /// Fails unless every process of the tree, and every other that was not there before, ends within a moment.
@@ -268,40 +204,6 @@ impl Tree {
         self.root
     }
 
-    /// Waits for a run of the engine on `dir`. Whoever else ends meanwhile is collected, as any parent would.
-    pub fn wait_engine(&mut self, child: &Child, verb: &str, dir: &Path, since: Instant) -> Step<EngineRun> {
-        let engine = child.id().cast_signed();
-        let status = loop {
-            match sys::wait_any(true) {
-                Ok(Some((pid, status))) if pid == engine => break status,
-                Ok(Some((pid, status))) => self.note(pid, status),
-                Ok(None) => {}
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Failure::new(format!("failed to wait for the engine: {e}"))),
-            }
-        };
-        let seconds = since.elapsed().as_secs_f64();
-        let read = |end: &str| fs::read(dir.join(format!("{verb}.{end}"))).unwrap_or_default();
-        let text = [read("log"), read("out")].concat();
-        Ok(EngineRun { status, seconds, text: String::from_utf8_lossy(&text).into_owned() })
-    }
-
-    fn engine(&self, verb: &str, dir: &Path) -> Step<Command> {
-        let out = File::create(dir.join(format!("{verb}.out")))?;
-        let log = dir.join(format!("{verb}.log"));
-        if log.exists() {
-            fs::remove_file(&log)?;
-        }
-        let mut command = Command::new(&self.spec.engine);
-        command.arg(verb).arg("-D").arg(dir).arg("-o").arg(format!("{verb}.log"));
-        // A measurement is of an engine as people use it; elsewhere its log must explain a failure.
-        if self.spec.route != Route::Bench {
-            command.arg("-v4");
-        }
-        command.current_dir(&self.spec.dir).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
-        Ok(command)
-    }
-
     /// Collects who ended; the root's end is remembered.
     pub fn reap(&mut self) {
         while let Ok(Some((pid, status))) = sys::wait_any(false) {
@@ -309,7 +211,7 @@ impl Tree {
         }
     }
 
-    fn note(&mut self, pid: i32, status: ExitStatus) {
+    pub(super) fn note(&mut self, pid: i32, status: ExitStatus) {
         if pid == self.root.as_raw() {
             self.ended = Some(status);
         }
@@ -330,7 +232,7 @@ impl Tree {
     }
 
     /// `pass`, or the first failure that the case or one of its children wrote.
-    fn verdict_text(&self) -> Option<String> {
+    pub(super) fn verdict_text(&self) -> Option<String> {
         let text = fs::read_to_string(self.spec.scratch().join("verdict")).ok()?;
         let failed = text.lines().find(|l| l.starts_with("fail"));
         failed.or_else(|| text.lines().next()).map(str::to_owned)
@@ -342,15 +244,4 @@ impl Tree {
         let all: Vec<&str> = text.lines().collect();
         all.iter().skip(all.len().saturating_sub(10)).map(|l| format!("case: {l}")).collect()
     }
-}
-
-/// The first lines, and how many more there are.
-fn limited(mut lines: Vec<String>) -> Vec<String> {
-    const SHOWN: usize = 25;
-    if lines.len() > SHOWN {
-        let more = lines.len() - SHOWN;
-        lines.truncate(SHOWN);
-        lines.push(format!("and {more} differences more"));
-    }
-    lines
 }

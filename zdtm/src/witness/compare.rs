@@ -125,6 +125,11 @@ fn brief(value: &Value) -> String {
     let text = match value {
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),
         Value::String(text) => text.clone(),
+        Value::Object(area) if area.contains_key("prot") => {
+            let field = |name: &str| area.get(name).and_then(Value::as_str).unwrap_or("");
+            let end = field("end").trim_start_matches('0');
+            format!("to {end} {} {} ({})", field("prot"), field("name"), field("vm_flags"))
+        }
         // A descriptor's target, a thread's name, and a task's is that of its first thread.
         Value::Object(fields) => match fields.get("target").or(fields.get("Name")).or(fields.get("threads")) {
             Some(name) => brief(name),
@@ -136,6 +141,42 @@ fn brief(value: &Value) -> String {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
     }
+}
+
+/// The lines fit for a report: threads of a task that differ in the same way on one line, the first of many lines.
+pub fn summary(lines: Vec<String>) -> Vec<String> {
+    const SHOWN: usize = 25;
+    let mut groups: Vec<(String, String, Vec<String>)> = Vec::new();
+    for line in lines {
+        let (head, thread, tail) = split_thread(&line);
+        match groups.iter_mut().find(|(h, t, all)| !thread.is_empty() && !all.is_empty() && *h == head && *t == tail) {
+            Some((_, _, all)) => all.push(thread),
+            None if thread.is_empty() => groups.push((line, String::new(), Vec::new())),
+            None => groups.push((head, tail, vec![thread])),
+        }
+    }
+    let more = groups.len().saturating_sub(SHOWN);
+    let shown = groups.into_iter().take(SHOWN).map(|(head, tail, threads)| match &threads[..] {
+        [] => head,
+        [one] => format!("{head}thread {one}{tail}"),
+        [first, .., last] => format!("{head}{} threads ({first}…{last}){tail}", threads.len()),
+    });
+    let mut shown: Vec<String> = shown.collect();
+    if more > 0 {
+        shown.push(format!("and {more} differences more"));
+    }
+    shown
+}
+
+/// `task 3: thread 5: nice 0 → 1` as what is before the thread, its number, what is after it; no number where there is
+/// no thread.
+fn split_thread(line: &str) -> (String, String, String) {
+    let parts = || {
+        let (head, rest) = line.split_once("thread ")?;
+        let (number, _) = rest.split_once(':')?;
+        Some((head.to_owned(), number.to_owned(), rest.get(number.len()..)?.to_owned()))
+    };
+    parts().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -170,6 +211,18 @@ mod tests {
         assert_eq!(lines(&a, &b, &["fds.pos", "fds.flags"]).len(), 2);
         assert_eq!(lines(&a, &b, &["maps.pos"]).len(), 4);
         assert_eq!(lines(&a, &b, &["tasks"]), [""; 0]);
+    }
+
+    #[test]
+    fn threads_that_differ_alike_share_a_line() {
+        let lines: Vec<String> = (5..9).map(|n| format!("task 3: thread {n}: nice 0 → 1")).collect();
+        let other = ["task 3: thread 9: nice 0 → 2".to_owned(), "task 3: ppid 1 → 2".to_owned()];
+        assert_eq!(
+            summary([&lines[..], &other].concat()),
+            ["task 3: 4 threads (5…8): nice 0 → 1", "task 3: thread 9: nice 0 → 2", "task 3: ppid 1 → 2"]
+        );
+        let many = summary((0..30).map(|n| format!("line {n}")).collect());
+        assert_eq!((many.len(), many[25].as_str()), (26, "and 5 differences more"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod fd;
 mod identity;
 mod task;
 
-pub use compare::Tolerance;
+pub use compare::{Tolerance, summary};
 
 use crate::process;
 use nix::unistd::Pid;

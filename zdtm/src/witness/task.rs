@@ -49,18 +49,19 @@ struct Thread {
     status: BTreeMap<String, String>,
 }
 
-/// The lines of a thread's status that a restore must bring back.
+/// The lines of a thread's status that a restore must bring back. The first [`ZOMBIE`] of them tell of one that has
+/// ended, too; its masks and capabilities nobody will see again.
 const STATUS: [&str; 28] = [
     "Name",
-    "Umask",
     "Tgid",
     "Pid",
+    "NStgid",
+    "NSpid",
     "TracerPid",
     "Uid",
     "Gid",
+    "Umask",
     "Groups",
-    "NStgid",
-    "NSpid",
     "SigPnd",
     "ShdPnd",
     "SigBlk",
@@ -80,6 +81,7 @@ const STATUS: [&str; 28] = [
     "THP_enabled",
     "x86_Thread_features",
 ];
+const ZOMBIE: usize = 8;
 
 /// Files of a process with one value, or a text that does not change.
 const ATTRIBUTES: [&str; 12] = [
@@ -128,6 +130,8 @@ impl Task {
         let state = class(stat.state());
         let zombie = state == "zombie";
         let text = |number: usize| stat.field(number).to_owned();
+        // Of a process that has ended only what its parent can ask for is left.
+        let attributes = if zombie && process::threads(pid).len() < 2 { &[][..] } else { &ATTRIBUTES[..] };
         Some(Task {
             ppid: text(4),
             pgid: text(5),
@@ -135,7 +139,7 @@ impl Task {
             state,
             exit_code: zombie.then(|| text(52)),
             exit_signal: text(38),
-            attributes: ATTRIBUTES.into_iter().filter_map(|name| Some((name, attribute(&path, name)?))).collect(),
+            attributes: attributes.iter().filter_map(|name| Some((*name, attribute(&path, name)?))).collect(),
             links: ["cwd", "root", "exe"].into_iter().filter_map(|name| Some((name, link(&path, name)?))).collect(),
             shared: SHARED.into_iter().map(|(name, kind)| (name, labels.object(kind, pid, 0))).collect(),
             bounds: BOUNDS.into_iter().map(|(name, field)| (name, text(field))).collect(),
@@ -151,13 +155,15 @@ impl Thread {
         let path = format!("{process}/task/{tid}");
         let stat = Stat::read(&path)?;
         let text = |number: usize| stat.field(number).to_owned();
+        let state = class(stat.state());
         let status = fs::read_to_string(format!("{path}/status")).ok()?;
         let wanted = |line: &str| {
             let (key, value) = line.split_once(':')?;
-            STATUS.contains(&key).then(|| (key.to_owned(), value.split_whitespace().collect::<Vec<_>>().join(" ")))
+            let kept = if state == "zombie" { &STATUS[..ZOMBIE] } else { &STATUS[..] };
+            kept.contains(&key).then(|| (key.to_owned(), value.split_whitespace().collect::<Vec<_>>().join(" ")))
         };
         Some(Thread {
-            state: class(stat.state()),
+            state,
             nice: text(19),
             policy: text(41),
             rt_priority: text(40),

@@ -1,0 +1,90 @@
+//! A 32-bit program, blocked in a read: it is 32-bit code in a 32-bit address space afterwards too, with its registers,
+//! and its calls are those of the 32-bit interface.
+//@ dump-fails: "32-bit code"
+//@ needs: [kernel:ia32]
+use crate::gate::{Gate, Verdict, check_eq, fail};
+use crate::tools_tasks::{await_that, child, wait_status};
+use std::io::{Read as _, Write as _, pipe};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::CommandExt as _;
+
+unsafe extern "C" {
+    /// The first byte of the program's code, and the first after it.
+    static zdtm_program32: u8;
+    static zdtm_program32_end: u8;
+}
+
+// Reads a byte, adds one to it, writes it; ends with 42, or with 7 where a call or a register was not as it should be.
+core::arch::global_asm!(
+    ".pushsection .rodata",
+    ".global zdtm_program32, zdtm_program32_end",
+    "zdtm_program32:",
+    ".code32",
+    "mov esi, 0x51515101; mov edi, 0xd1d1d102; mov ebp, 0xb9b9b903",
+    "push 0",
+    "mov eax, 3; xor ebx, ebx; mov ecx, esp; mov edx, 1; int 0x80",
+    "cmp eax, 1; jne 2f; cmp ecx, esp; jne 2f; cmp edx, 1; jne 2f",
+    "cmp esi, 0x51515101; jne 2f; cmp edi, 0xd1d1d102; jne 2f; cmp ebp, 0xb9b9b903; jne 2f",
+    "mov ax, cs; cmp ax, 0x23; jne 2f",
+    "inc dword ptr [esp]",
+    "mov eax, 4; mov ebx, 1; int 0x80",
+    "cmp eax, 1; jne 2f",
+    "mov eax, 1; mov ebx, 42; int 0x80",
+    "2: mov eax, 1; mov ebx, 7; int 0x80",
+    ".code64",
+    "zdtm_program32_end:",
+    ".popsection",
+);
+
+/// Where the program is loaded.
+const BASE: u32 = 0x0804_8000;
+const HEADERS: u32 = 52 + 32;
+
+/// A 32-bit executable of one segment (elf(5)): the file header, one program header, the code.
+fn executable() -> Vec<u8> {
+    // SAFETY: the code lies between the two symbols.
+    let code = unsafe {
+        let length = (&raw const zdtm_program32_end).offset_from(&raw const zdtm_program32) as usize;
+        std::slice::from_raw_parts(&raw const zdtm_program32, length)
+    };
+    let size = HEADERS + code.len() as u32;
+    // 32 bit, little endian, version 1.
+    let mut file = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    let halves = |file: &mut Vec<u8>, list: &[u16]| list.iter().for_each(|h| file.extend(h.to_le_bytes()));
+    let words = |file: &mut Vec<u8>, list: &[u32]| list.iter().for_each(|w| file.extend(w.to_le_bytes()));
+    // An executable for the 386.
+    halves(&mut file, &[2, 3]);
+    // Version, entry, place of the program header, no sections, no flags.
+    words(&mut file, &[1, BASE + HEADERS, 52, 0, 0]);
+    halves(&mut file, &[52, 32, 1, 0, 0, 0]);
+    // Load everything, readable and executable, page aligned.
+    words(&mut file, &[1, 0, BASE, BASE, size, size, 5, 4096]);
+    file.extend_from_slice(code);
+    file
+}
+
+pub fn run(gate: &mut Gate) -> Verdict {
+    let (input, mut question) = pipe()?;
+    let (mut answer, output) = pipe()?;
+    let path = gate.path("program32");
+    std::fs::File::options().write(true).create_new(true).mode(0o755).open(&path)?.write_all(&executable())?;
+    let program = child(gate, |_| {
+        // SAFETY: the calls take numbers only; the descriptors are this child's.
+        unsafe {
+            libc::dup2(input.as_raw_fd(), 0);
+            libc::dup2(output.as_raw_fd(), 1);
+        }
+        fail(format!("the program was not executed: {}", std::process::Command::new(&path).exec()))
+    })?;
+    drop((input, output));
+    let call = format!("/proc/{program}/syscall");
+    await_that("the program's read", || Ok(std::fs::read_to_string(&call)?.starts_with("3 0x0 ")))?;
+    gate.checkpoint()?;
+    await_that("the program's read goes on", || Ok(std::fs::read_to_string(&call)?.starts_with("3 0x0 ")))?;
+    question.write_all(b"a")?;
+    check_eq("the program's end", wait_status(program.as_raw(), 0), (i64::from(program.as_raw()), 42 << 8))?;
+    let mut text = String::new();
+    answer.read_to_string(&mut text)?;
+    check_eq("the answer", text.as_str(), "b")
+}
