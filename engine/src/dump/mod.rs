@@ -298,11 +298,8 @@ fn kill(tree: Vec<Process>) -> Result<()> {
         }
     }
     for process in tree {
-        for thread in process.threads {
-            let tid = thread.seized.tid();
-            thread.seized.abandon();
-            let _ = sys::ptrace::wait(tid, false);
-        }
+        // The end of a leader is reported after those of its threads.
+        process.threads.into_iter().rev().for_each(|thread| thread.seized.reap());
     }
     for pidfd in &pidfds {
         let _ = sys::pidfd::wait_gone(std::os::fd::AsFd::as_fd(pidfd), 5000);
