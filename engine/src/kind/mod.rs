@@ -190,12 +190,3 @@ fn unsupported(descriptor: &Descriptor) -> Error {
     Error::unsupported(descriptor.describe(), format!("{kind} not supported yet"))
         .with_help("close the descriptor before the dump")
 }
-/// The flags of a file that has O_ASYNC.
-pub fn asynchronous(entry: &FileEntry) -> Option<u32> {
-    let flags = [
-        entry.reg.as_ref().map(|f| f.flags),
-        entry.pipe.as_ref().map(|f| f.flags),
-        entry.efd.as_ref().map(|f| f.flags),
-    ];
-    flags.into_iter().flatten().find(|flags| flags & libc::O_ASYNC as u32 != 0)
-}
