@@ -103,17 +103,11 @@ pub fn wait(root: Pid) -> Result<u8> {
 /// Gives every descriptor table what the images have for it.
 fn hand_out(images: &Images, tree: &tree::Tree, cx: &mut crate::kind::RestoreContext<'_>) -> Result<()> {
     let mut work = Vec::new();
-    let mut asynchronous = std::collections::HashSet::new();
     for (i, live) in needs::owners(images) {
         let given = images.tables[&live.ids.files_id].iter().map(|fd| files::Given {
             number: fd.fd as i32,
             file: cx.open[&fd.id].clone(),
             cloexec: fd.flags & libc::FD_CLOEXEC as u32 != 0,
-            asynchronous: images
-                .files
-                .get(&fd.id)
-                .and_then(crate::kind::asynchronous)
-                .filter(|_| asynchronous.insert(fd.id)),
         });
         work.push((&tree.leaders[i], given.collect()));
     }
