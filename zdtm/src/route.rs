@@ -195,7 +195,14 @@ fn dump_fails(tree: &mut Tree, text: &str) -> Step {
     }
     phase("compare", || tree.compare(&before, "after the failed dump", Tolerance::None))?;
     tree.no_strays("after the failed dump")?;
-    phase("check", || tree.finish())
+    phase("check", || tree.finish())?;
+    // What a failed dump leaves must not pass for a dump.
+    let run = phase("restore", || tree.try_restore(&images))?;
+    if run.status.success() {
+        tree.kill()?;
+        return Err(Failure::new("what the failed dump left was restored"));
+    }
+    tree.gone("after the restore of what the failed dump left")
 }
 
 /// The restore must fail with an error that contains `text` and leave nothing. Where damage made it fail, it succeeds

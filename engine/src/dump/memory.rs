@@ -249,7 +249,7 @@ fn flags(area: &Area) -> u32 {
         flags = flags & !libc::MAP_PRIVATE | vma::MAP_DROPPABLE;
     }
     if area.flags.contains(VmFlags::HUGETLB) {
-        flags |= libc::MAP_HUGETLB | (area.usage.page_size.max(1).trailing_zeros() as i32) << libc::MAP_HUGE_SHIFT;
+        flags |= libc::MAP_HUGETLB | (area.usage.page_size.max(1).trailing_zeros() as i32 + 10) << libc::MAP_HUGE_SHIFT;
     }
     flags as u32
 }

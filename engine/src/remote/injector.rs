@@ -23,7 +23,7 @@ pub const STALE_MAGIC: u64 = 0x7363_7261_7463_6831;
 const PARK_SECONDS: u64 = 2;
 /// How long a batch may take, and a single call.
 const BATCH: Duration = Duration::from_secs(PARK_SECONDS);
-const FIRST_CALL: Duration = Duration::from_millis(200);
+const FIRST_CALL: Duration = Duration::from_secs(1);
 /// Threads that run batches at the same time: few enough that none is parked for long.
 const WAVE: usize = 256;
 

@@ -73,15 +73,22 @@ impl Seized {
         let started = std::time::Instant::now();
         let mut place = String::new();
         while started.elapsed() < std::time::Duration::from_millis(20) {
-            place = std::fs::read_to_string(format!("/proc/{}/wchan", self.tid)).unwrap_or_default();
-            if place.len() > 1 {
+            let asleep = std::fs::read_to_string(format!("/proc/{}/syscall", self.tid)).unwrap_or_default();
+            if asleep.starts_with(&format!("{NR_RESTART} ")) {
+                // The call stack tells; the wait channel alone may be too far up.
+                place = std::fs::read_to_string(format!("/proc/{}/stack", self.tid)).unwrap_or_default();
                 break;
             }
             std::thread::yield_now();
         }
         self.regs = self.halt()?;
+        // From the innermost frame on.
+        let known = ["nanosleep", "nsleep", "futex", "poll"];
+        // A sleep shows no frame of its own: its functions count as the scheduler's, which the kernel leaves out.
+        let none = if place.is_empty() { "" } else { "nanosleep" };
+        let place = place.lines().find(|line| known.iter().any(|name| line.contains(name))).unwrap_or(none).to_owned();
         self.restarted = match place.as_str() {
-            p if p.contains("nanosleep") => {
+            p if p.contains("nanosleep") || p.contains("nsleep") => {
                 // nanosleep takes a pointer first, clock_nanosleep the number of a clock.
                 let clock = (self.regs.argument(0) as i64) < 4096;
                 Some(if clock { libc::SYS_clock_nanosleep } else { libc::SYS_nanosleep })

@@ -119,7 +119,11 @@ pub fn assume(images: &Images, tree: &Tree) -> Result<()> {
         let mut program = Program::new(&tree.layout);
         attributes(&mut program, task)?;
         actions(&mut program, &task.core.sigactions)?;
+        let late = late_timers(task);
         for signal in task.core.signals_s.iter().flat_map(|q| &q.signals) {
+            if late.iter().any(|id| is_of_timer(&signal.siginfo, *id)) {
+                continue; // the timer queues it again, with its count of overruns
+            }
             threads::queue(&mut program, &tree.leaders[i], &signal.siginfo, true)?;
         }
         timers(&mut program, task)?;
@@ -234,6 +238,19 @@ fn timers(program: &mut Program, task: &TaskImage) -> Result<()> {
     posix_timers(program, task, &timers.posix)
 }
 
+/// The timers whose signal is pending for the process: they run out again at once, and so queue it themselves.
+fn late_timers(task: &TaskImage) -> Vec<u32> {
+    let timers = task.core.timers.iter().flat_map(|t| &t.posix);
+    let queued = |id: u32| task.core.signals_s.iter().flat_map(|q| &q.signals).any(|s| is_of_timer(&s.siginfo, id));
+    timers.map(|t| t.it_id).filter(|id| queued(*id)).collect()
+}
+
+/// Whether a queued signal is that of a timer: si_code SI_TIMER, and its id after it.
+fn is_of_timer(siginfo: &[u8], id: u32) -> bool {
+    const SI_TIMER: i32 = -2;
+    siginfo.get(8..12) == Some(&SI_TIMER.to_ne_bytes()[..]) && siginfo.get(16..20) == Some(&id.to_ne_bytes()[..])
+}
+
 /// The length of a tick, in microseconds: the resolution of the coarse clock.
 fn tick_micros() -> u64 {
     let coarse = nix::time::ClockId::CLOCK_MONOTONIC_COARSE;
@@ -249,6 +266,7 @@ fn posix_timers(program: &mut Program, task: &TaskImage, timers: &[PosixTimerEnt
     }
     let mut timers: Vec<&PosixTimerEntry> = timers.iter().collect();
     timers.sort_by_key(|t| t.it_id);
+    let late = late_timers(task);
     let chooses = sys::task::timers_can_choose_ids();
     if chooses {
         program.call(libc::SYS_prctl, &[PR_TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0]);
@@ -267,7 +285,10 @@ fn posix_timers(program: &mut Program, task: &TaskImage, timers: &[PosixTimerEnt
         }
         create_timer(program, timer, timer.it_id);
         next = timer.it_id + 1;
-        let value = [timer.isec, timer.insec, timer.vsec, timer.vnsec];
+        let mut value = [timer.isec, timer.insec, timer.vsec, timer.vnsec];
+        if late.contains(&timer.it_id) {
+            [value[2], value[3]] = [0, 1];
+        }
         if value != [0; 4] {
             let bytes = value.map(u64::to_ne_bytes).concat();
             program.call_with(libc::SYS_timer_settime, &[u64::from(timer.it_id), 0, 0, 0], 2, &bytes);

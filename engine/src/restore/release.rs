@@ -22,18 +22,25 @@ pub fn bury(images: &Images, tree: &mut Tree) -> Result<()> {
     let parents: Vec<usize> =
         (0..images.tasks.len()).filter(|&i| parents.contains(&images.tasks[i].entry.pid)).collect();
     // A parent that ignores SIGCHLD gets no zombies.
-    set_sigchld(tree, &parents, libc::SIG_DFL as u64)?;
+    let mut signals: Vec<u32> = zombies.iter().filter_map(|&i| images.tasks[i].exit_signal).filter(|s| *s > 0).collect();
+    signals.push(libc::SIGCHLD as u32);
+    set_actions(tree, &parents, &signals, libc::SIG_DFL as u64)?;
     for &i in &zombies {
         die(&tree.leaders[i], tree, &images.tasks[i])?;
     }
-    set_sigchld(tree, &parents, libc::SIG_IGN as u64)
+    // Ignoring a signal drops it from the queue.
+    set_actions(tree, &parents, &signals, libc::SIG_IGN as u64)?;
+    signals.retain(|signal| *signal != libc::SIGCHLD as u32);
+    set_actions(tree, &parents, &signals, libc::SIG_DFL as u64)
 }
 
-fn set_sigchld(tree: &Tree, members: &[usize], handler: u64) -> Result<()> {
+fn set_actions(tree: &Tree, members: &[usize], signals: &[u32], handler: u64) -> Result<()> {
     let action = [handler, 0, 0, 0].map(u64::to_ne_bytes).concat();
     for &i in members {
         let mut program = Program::new(&tree.layout);
-        program.call_with(libc::SYS_rt_sigaction, &[libc::SIGCHLD as u64, 0, 0, 8], 1, &action);
+        for &signal in signals {
+            program.call_with(libc::SYS_rt_sigaction, &[u64::from(signal), 0, 0, 8], 1, &action);
+        }
         super::crew::run_all(tree.layout.stub(), &mut [(&tree.leaders[i], program)])?;
     }
     Ok(())
@@ -200,9 +207,10 @@ fn stop(member: &Member, signal: i32) -> Result<()> {
     expect(tid, Event::Stopped { signal, event: ptrace::EVENT_STOP })
 }
 
-/// Queues SIGTRAP again where it was pending: a batch, which ends with that signal, could not run any more.
+/// Queues the signals of faults again that were pending: a batch could not run any more. It ends with SIGTRAP, and the
+/// kernel then delivers the first such signal of the queue, blocked or not (dequeue_synchronous_signal).
 fn queue_traps(tree: &Tree, member: &Member, image: &ThreadImage, task: &TaskImage) -> Result<()> {
-    let is_trap = |raw: &&Vec<u8>| raw.len() >= 4 && raw[..4] == libc::SIGTRAP.to_ne_bytes();
+    let is_trap = |raw: &&Vec<u8>| super::threads::is_synchronous(super::threads::signal_of(raw));
     let own =
         image.core.thread_core.iter().flat_map(|c| &c.signals_p).flat_map(|q| &q.signals).map(|s| (&s.siginfo, false));
     let leads = image.tid == task.pid();
@@ -210,8 +218,9 @@ fn queue_traps(tree: &Tree, member: &Member, image: &ThreadImage, task: &TaskIma
     for (raw, shared) in own.chain(shared).filter(|(raw, _)| is_trap(raw)) {
         let at = tree.layout.batch().0;
         ptrace::set_sigmask(member.tid, u64::MAX).doing(|| format!("set the mask of task {}", member.tid))?;
-        sys::mem::write(member.tid, at, raw).doing(|| "write a queued SIGTRAP")?;
-        let (pid, tid, signal) = (task.entry.pid.into(), member.tid.as_raw() as u64, libc::SIGTRAP as u64);
+        sys::mem::write(member.tid, at, raw).doing(|| "write a queued signal")?;
+        let signal = super::threads::signal_of(raw) as u64;
+        let (pid, tid) = (task.entry.pid.into(), member.tid.as_raw() as u64);
         let (nr, args) = match shared {
             true => (libc::SYS_rt_sigqueueinfo, [pid, signal, at.0, 0, 0, 0]),
             false => (libc::SYS_rt_tgsigqueueinfo, [pid, tid, signal, at.0, 0, 0]),

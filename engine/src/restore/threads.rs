@@ -234,15 +234,25 @@ pub fn set_name(program: &mut Program, comm: &[u8]) {
     program.call_with(libc::SYS_prctl, &[libc::PR_SET_NAME as u64, 0], 1, &name);
 }
 
+/// The number of a queued signal; 0 where the record is too short to hold one.
+pub fn signal_of(siginfo: &[u8]) -> i32 {
+    siginfo.first_chunk().map_or(0, |number| i32::from_ne_bytes(*number))
+}
+
+/// Whether the kernel treats a signal as that of a fault.
+pub fn is_synchronous(signal: i32) -> bool {
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGTRAP, libc::SIGFPE, libc::SIGSYS].contains(&signal)
+}
+
 /// Queues a signal again: for the process, or for the thread that runs the program.
 pub fn queue(program: &mut Program, member: &Member, siginfo: &[u8], shared: bool) -> Result<()> {
     let mut raw = siginfo.to_vec();
     raw.resize(128, 0);
-    let signal = i32::from_ne_bytes([raw[0], raw[1], raw[2], raw[3]]);
+    let signal = signal_of(&raw);
     if !(1..=64).contains(&signal) {
         return Err(Error::state(format!("the images hold the impossible signal {signal} for task {}", member.tid)));
     }
-    if signal == libc::SIGTRAP {
+    if is_synchronous(signal) {
         return Ok(()); // at the release
     }
     let (tid, signal) = (member.tid.as_raw() as u64, signal as u64);

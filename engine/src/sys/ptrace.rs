@@ -195,7 +195,7 @@ pub fn poke_bytes(pid: Pid, at: RemoteAddr, bytes: &[u8]) -> Result<()> {
 
 /// The mode of PR_SET_SYSCALL_USER_DISPATCH of a thread, 0 for off (Linux 6.4).
 pub fn user_dispatch(pid: Pid) -> Result<u64> {
-    const PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG: u32 = 0x4210;
+    const PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG: u32 = 0x4211;
     // struct ptrace_sud_config: mode, selector, offset, len
     let mut config = [0u64; 4];
     ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, pid, size_of_val(&config), config.as_mut_ptr() as usize)?;

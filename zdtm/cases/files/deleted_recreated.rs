@@ -1,4 +1,5 @@
 //! Deleted files whose names others have taken: each descriptor stays with its own file, and the new files are whole.
+//@ witness: -target # the name is taken by the new file, which nobody may touch: the kernel then shows a name of ours
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_files::{read_once, stat, target};
 use std::fs::{self, File};

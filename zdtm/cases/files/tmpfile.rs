@@ -1,4 +1,5 @@
 //! An O_TMPFILE file keeps its data, position and mode, and can still be given a name with linkat.
+//@ witness: -target # a file that never had a name shows its inode number, which is new
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::{c_path, flags, position, stat, write_once};
 use nix::errno::Errno;

@@ -1,4 +1,5 @@
 //! A fifo that was renamed has its new name; one whose name a new fifo took stays apart from it.
+//@ witness: -target # the name is taken by another file, which nobody may touch: the kernel then shows a name of ours
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::{read_once, target, write_once};
 use nix::sys::stat::Mode;

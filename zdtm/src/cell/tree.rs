@@ -68,16 +68,18 @@ impl Tree {
         Ok(())
     }
 
-    /// The witness of the tree when it has settled: two in a row are equal, or a second has passed.
+    /// The witness of the tree when it has settled: three in a row are equal, or a second has passed.
     pub fn witness(&mut self) -> Step<Witness> {
         let until = Instant::now() + Duration::from_secs(1);
         let mut last = Witness::take(self.root);
+        let mut alike = 1;
         loop {
             thread::sleep(Duration::from_millis(3));
             self.reap();
             let now = Witness::take(self.root);
-            let settled = last.differences(&now, &self.spec.exempt, Tolerance::None).is_empty();
-            if settled || Instant::now() > until {
+            let same = last.differences(&now, &self.spec.exempt, Tolerance::None).is_empty();
+            alike = if same { alike + 1 } else { 1 };
+            if alike == 3 || Instant::now() > until {
                 let tree = process::tree(self.root);
                 let apart = |pid: &i32| *pid != 1 && !tree.contains(pid);
                 self.outsiders = process::all().into_iter().filter(apart).collect();
