@@ -198,7 +198,7 @@ fn kill_restore(dumped: &Dumped, arguments: &[&str], delay: Duration) -> anyhow:
         Ok(settled(dumped.pids.iter().filter(|pid| alive(pid)).count()))
     })?;
     std::thread::sleep(Duration::from_millis(2));
-    if dumped.pids.iter().any(|pid| alive(pid)) {
+    if dumped.pids.iter().any(alive) {
         dumped.works()?;
         return Ok(false);
     }

@@ -150,10 +150,8 @@ fn ask_threads(threads: &mut [Seized], timers: &[Timer], room: &Room<'_>) -> Res
     let mut questions = Vec::with_capacity(count);
     let mut leader = injector.batch(0, calls);
     let of_process = ProcessQuestions::add(&mut leader, timers);
-    if let Some(leftover) = room.leftover {
-        if let Some((at, len)) = leftover.areas() {
-            leader.try_call(libc::SYS_munmap, &[at.0, len]);
-        }
+    if let Some((at, len)) = room.leftover.and_then(|leftover| leftover.areas()) {
+        leader.try_call(libc::SYS_munmap, &[at.0, len]);
     }
     questions.push(ThreadQuestions::add(&mut leader));
     batches.push((0, leader));

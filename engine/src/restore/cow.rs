@@ -144,6 +144,9 @@ fn above(areas: &Spans<Area>, range: (u64, u64), area: Area) -> Spans<Area> {
     Spans::from_unsorted(free.map(|(start, end)| Span { start, end, value: area }).collect())
 }
 
+/// Processes, each with the page that it has at some address.
+type Sharers = Vec<(u32, u32)>;
+
 /// For each process the pages that it has to hold for its children and does not inherit.
 fn vote(known: &Known) -> Vec<Spans<u32>> {
     let mut changes = vec![Spans::default(); known.classes.len()];
@@ -158,14 +161,14 @@ fn vote(known: &Known) -> Vec<Spans<u32>> {
     // A span that ends where the next begins: the end comes first.
     events.sort_unstable();
     let mut active: BTreeMap<u32, u32> = BTreeMap::new();
-    let mut decisions: HashMap<Vec<(u32, u32)>, Rc<Vec<(u32, u32)>>> = HashMap::new();
+    let mut decisions: HashMap<Sharers, Rc<Sharers>> = HashMap::new();
     for (n, &(at, task, class)) in events.iter().enumerate() {
         match class {
             Some(class) => drop(active.insert(task, class)),
             None => drop(active.remove(&task)),
         }
         let Some(&(next, ..)) = events.get(n + 1).filter(|next| next.0 > at) else { continue };
-        let key: Vec<(u32, u32)> = active.iter().map(|(t, c)| (*t, *c)).collect();
+        let key: Sharers = active.iter().map(|(t, c)| (*t, *c)).collect();
         let decision = decisions.entry(key).or_insert_with_key(|key| Rc::new(decide(key, &known.parents)));
         for &(task, class) in decision.iter() {
             changes[task as usize].push(at, next, class);

@@ -126,7 +126,7 @@ fn complete(
     }
     for (start, end) in inherited.kept.gaps(vma.start, vma.end) {
         let pgoff = vma.pgoff.wrapping_add(start - vma.start);
-        map(program, task, &VmaEntry { start, end, pgoff, ..vma.clone() }, numbers)?;
+        map(program, task, &VmaEntry { start, end, pgoff, ..*vma }, numbers)?;
     }
     for kept in inherited.kept.over(vma.start, vma.end).filter(|kept| kept.value.prot != vma.prot) {
         program.call(libc::SYS_mprotect, &[kept.start, kept.end - kept.start, u64::from(vma.prot)]);
