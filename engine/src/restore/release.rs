@@ -23,7 +23,8 @@ pub fn bury(images: &Images, tree: &mut Tree) -> Result<()> {
     let parents: Vec<usize> =
         (0..images.tasks.len()).filter(|&i| parents.contains(&images.tasks[i].entry.pid)).collect();
     // A parent that ignores SIGCHLD gets no zombies.
-    let mut signals: Vec<u32> = zombies.iter().filter_map(|&i| images.tasks[i].exit_signal).filter(|s| *s > 0).collect();
+    let mut signals: Vec<u32> =
+        zombies.iter().filter_map(|&i| images.tasks[i].exit_signal).filter(|s| *s > 0).collect();
     signals.push(libc::SIGCHLD as u32);
     set_actions(tree, &parents, &signals, libc::SIG_DFL as u64)?;
     for &i in &zombies {

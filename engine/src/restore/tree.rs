@@ -410,10 +410,7 @@ impl<'a> Grower<'a> {
                 Batch::new(at, len, 4)
             };
             batch.call(libc::SYS_exit_group, &[0]);
-            end(&helper, self.layout.stub(), &batch).map_err(|e| {
-                tracing::warn!("helper {pid} did not end");
-                e
-            })?;
+            end(&helper, self.layout.stub(), &batch).inspect_err(|_| tracing::warn!("helper {pid} did not end"))?;
         }
         let members = std::mem::take(&mut self.members);
         self.done = true;
