@@ -47,5 +47,6 @@ pub mod options;
 pub mod proc;
 pub mod remote;
 pub mod restore;
+pub mod stats;
 pub mod sys;
 pub mod vma;

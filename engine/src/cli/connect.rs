@@ -12,7 +12,14 @@ use crate::options::{CommonOptions, DumpOptions, RestoreOptions};
 
 /// Dumps a tree; the result is the exit status of the command.
 pub fn dump(options: &DumpOptions) -> Result<u8, CliError> {
-    guard::dump(&options.common, || crate::dump::run(options).map(drop).map_err(|e| failed("dump", &e)))
+    guard::dump(&options.common, || {
+        let report = crate::dump::run(options).map_err(|e| failed("dump", &e))?;
+        // The dump is done whatever becomes of its statistics.
+        if let Err(e) = crate::stats::of_dump(&options.common, &report) {
+            tracing::warn!("{e}");
+        }
+        Ok(())
+    })
 }
 
 /// An error of the library with its advice.
@@ -26,7 +33,18 @@ fn failed(module: &'static str, error: &crate::error::Error) -> CliError {
 
 /// Restores a tree; the result is the exit status of the command.
 pub fn restore(options: &RestoreOptions) -> Result<u8, CliError> {
+    if options.common.cpu_cap.is_some() {
+        cpuinfo_check(&options.common)?;
+    }
     let report = guard::restore(|| crate::restore::run(options).map_err(|e| failed("restore", &e)))?;
+    if let Err(e) = crate::stats::of_restore(&options.common, &report) {
+        tracing::warn!("{e}");
+    }
+    if let Some(file) = &options.common.pidfile {
+        let path = options.common.in_work_dir(file);
+        let written = fs::write(&path, format!("{}", report.pid));
+        written.map_err(|e| CliError::of("restore", &e).with_help(format!("failed to write {}", path.display())))?;
+    }
     if options.detached || options.exec_cmd.is_some() {
         return Ok(0);
     }

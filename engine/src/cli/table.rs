@@ -208,7 +208,9 @@ pub const OPTIONS: &[Opt] = &[
     value("external", "RES", "an object that is supplied again instead of being dumped").many().on(BOTH),
     value("inherit-fd", "fd[N]:KEY", "descriptor N takes the place of the object KEY").many().on(RESTORE),
     flag("evasive-devices", "a device may be opened by another path").on(BOTH),
-    flag("force-irmap", "look for names of watched inodes in any case").on(DUMP),
+    flag("force-irmap", "look for names of watched inodes in any case")
+        .on(DUMP)
+        .note("no watches of inodes can be dumped yet"),
     value("irmap-scan-path", "PATH", "also look there").many().on(DUMP).later(),
     // mounts and namespaces
     value("root", "PATH", "the directory that becomes the tree's root").short('r').on(RESTORE),
@@ -251,7 +253,7 @@ pub const OPTIONS: &[Opt] = &[
     value("tls-key", "FILE", "our key").on(PAGES).later(),
     flag("tls-no-cn-verify", "do not verify the common name").on(PAGES).later(),
     // the rest
-    value("action-script", "FILE", "run FILE at each stage").many().on(BOTH),
+    value("action-script", "FILE", "run FILE at each stage").many().on(BOTH).later(),
     opt("cpu-cap", Takes::Perhaps("CAPS", "all"), "what of the CPU must match: cpu, fpu, ins, all, none, ^CAP").on(CPU),
     value("close", "FD", "close this descriptor first").many(),
     value("libdir", "DIR", "where plugins are").note("there are no plugins to be loaded"),

@@ -89,6 +89,10 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
     let links = write::images(&out, &tree, collected)?;
     sharing.write(&out)?;
     fault::point("written")?;
+    if options.common.cpu_cap.is_some() {
+        let cpu = crate::check::cpu::here().doing(|| "ask for the features of the CPU")?;
+        out.write_one(crate::image::kinds::CPUINFO.single(), &crate::check::cpu::image::to_entry(&cpu))?;
+    }
     cancel::check()?;
     out.seal(&write::manifest_head()?)?;
     // A tree that runs on needs no new names for its deleted files.
