@@ -1,7 +1,9 @@
 //! What the kinds share while a tree is dumped, and while one is restored.
 
+use super::Descriptor;
 use super::ghost::{self, Ghosts, LinkRemaps};
 use super::locks::Locks;
+use super::mounts::Mounts;
 use super::pipe_data::{Contents, Pipes};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FileEntry, FownEntry};
@@ -28,6 +30,8 @@ pub struct DumpContext<'a> {
     pub more: Vec<FileEntry>,
     /// The next file id that is free.
     pub next_id: u32,
+    /// Read when the first path is to be checked.
+    mounts: Option<Mounts>,
 }
 
 impl<'a> DumpContext<'a> {
@@ -41,7 +45,17 @@ impl<'a> DumpContext<'a> {
             locks: Locks::default(),
             more: Vec::new(),
             next_id: 1,
+            mounts: None,
         }
+    }
+
+    /// Refuses a file that its path does not lead back to because of mounts.
+    pub fn check_mount(&mut self, descriptor: &Descriptor) -> Result<()> {
+        let mounts = match self.mounts.take() {
+            Some(mounts) => mounts,
+            None => Mounts::read()?,
+        };
+        self.mounts.insert(mounts).check(descriptor)
     }
 
     /// An id for another file.

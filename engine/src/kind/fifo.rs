@@ -22,6 +22,7 @@ impl Kind for Fifo {
     }
 
     fn dump(&self, descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> Result<FileEntry> {
+        cx.check_mount(descriptor)?;
         let pipe_id = cx.fifos.id_of(descriptor);
         cx.fifos.take(pipe_id, descriptor)?;
         cx.fifos.note_end(pipe_id, id, descriptor)?;

@@ -10,6 +10,7 @@ mod eventfd;
 mod fifo;
 pub mod ghost;
 pub mod locks;
+mod mounts;
 mod pipe;
 mod pipe_data;
 mod procfs;
@@ -188,13 +189,4 @@ fn unsupported(descriptor: &Descriptor) -> Error {
     };
     Error::unsupported(descriptor.describe(), format!("{kind} not supported yet"))
         .with_help("close the descriptor before the dump")
-}
-/// The flags of a file that has O_ASYNC.
-pub fn asynchronous(entry: &FileEntry) -> Option<u32> {
-    let flags = [
-        entry.reg.as_ref().map(|f| f.flags),
-        entry.pipe.as_ref().map(|f| f.flags),
-        entry.efd.as_ref().map(|f| f.flags),
-    ];
-    flags.into_iter().flatten().find(|flags| flags & libc::O_ASYNC as u32 != 0)
 }

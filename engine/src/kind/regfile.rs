@@ -132,6 +132,10 @@ fn external(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &DumpContext<'_
 
 /// Finds out what leads back to the file: its path, or what is in its place.
 fn dump_name(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &mut DumpContext<'_>) -> Result<()> {
+    if descriptor.link.starts_with(b"/memfd:") {
+        return Err(Error::unsupported(descriptor.describe(), "memfds are not supported yet"));
+    }
+    cx.check_mount(descriptor)?;
     match procfs::check(descriptor)? {
         Some(dead) => ghost::dump_dead(descriptor, dead, reg, cx),
         None => ghost::dump(descriptor, reg, cx)?,

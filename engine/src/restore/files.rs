@@ -25,8 +25,6 @@ pub struct Given {
     pub file: Arc<OwnedFd>,
     /// FD_CLOEXEC.
     pub cloexec: bool,
-    /// The flags of a file with O_ASYNC, which only the task can set: the kernel keeps the number of the descriptor.
-    pub asynchronous: Option<u32>,
 }
 
 /// Nothing is open yet; what pipes hold is read.
@@ -188,13 +186,6 @@ fn place(program: &mut Program, given: &[Given]) {
             program.call(libc::SYS_dup3, &[at, to, flags]);
         } else if g.cloexec {
             program.call(libc::SYS_fcntl, &[at, libc::F_SETFD as u64, libc::FD_CLOEXEC as u64]);
-        }
-    }
-    for g in given {
-        if let Some(flags) = g.asynchronous {
-            let (number, flags) = (g.number as u64, u64::from(flags));
-            program.call(libc::SYS_fcntl, &[number, libc::F_SETFL as u64, flags & !(libc::O_ASYNC as u64)]);
-            program.call(libc::SYS_fcntl, &[number, libc::F_SETFL as u64, flags]);
         }
     }
     let numbers: HashSet<i32> = given.iter().map(|g| g.number).collect();

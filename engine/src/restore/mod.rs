@@ -58,7 +58,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let forking = started.elapsed();
     files::open_rest(&images, &mut cx)?;
     fault::point("files")?;
-    memory::build_and_verify(&images, &tree, &needs.numbers, &plan)?;
+    memory::build_and_verify(&images, &tree, &needs, &plan)?;
     identity::place(&images, &tree, &needs.numbers)?;
     drop(needs);
     hand_out(&images, &tree, &mut cx)?;
@@ -66,8 +66,9 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     attach::run(&images, &tree)?;
     threads::spawn(&images, &mut tree)?;
     release::bury(&images, &mut tree)?;
-    threads::dress(&images, &tree)?;
+    // Actions before any queue: setting one to "ignore" empties the queues of all threads.
     identity::assume(&images, &tree)?;
+    threads::dress(&images, &tree)?;
     identity::limit(&images, &tree)?;
     threads::restrict(&images, &tree)?;
     identity::dumpable(&images, &tree)?;
@@ -102,17 +103,11 @@ pub fn wait(root: Pid) -> Result<u8> {
 /// Gives every descriptor table what the images have for it.
 fn hand_out(images: &Images, tree: &tree::Tree, cx: &mut crate::kind::RestoreContext<'_>) -> Result<()> {
     let mut work = Vec::new();
-    let mut asynchronous = std::collections::HashSet::new();
     for (i, live) in needs::owners(images) {
         let given = images.tables[&live.ids.files_id].iter().map(|fd| files::Given {
             number: fd.fd as i32,
             file: cx.open[&fd.id].clone(),
             cloexec: fd.flags & libc::FD_CLOEXEC as u32 != 0,
-            asynchronous: images
-                .files
-                .get(&fd.id)
-                .and_then(crate::kind::asynchronous)
-                .filter(|_| asynchronous.insert(fd.id)),
         });
         work.push((&tree.leaders[i], given.collect()));
     }

@@ -134,6 +134,19 @@ pub fn range_lock(write: bool, start: i64, len: i64) -> Vec<u8> {
     unsafe { std::slice::from_raw_parts((&raw const lock).cast::<u8>(), size_of::<libc::flock>()) }.to_vec()
 }
 
+/// The id of the mount that a file was opened on, as in mountinfo (Linux 5.8). The descriptor may be of O_PATH.
+pub fn mount_id(fd: BorrowedFd<'_>) -> Result<i32> {
+    // SAFETY: a struct of integers, for which zeros are values.
+    let mut found: libc::statx = unsafe { std::mem::zeroed() };
+    let (flags, mask) = (libc::AT_EMPTY_PATH, libc::STATX_MNT_ID);
+    // SAFETY: an empty string and a struct statx.
+    check(unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), flags, mask, &raw mut found) }.into())?;
+    if found.stx_mask & libc::STATX_MNT_ID == 0 {
+        return Err(Errno::ENOSYS);
+    }
+    i32::try_from(found.stx_mnt_id).map_err(|_| Errno::EOVERFLOW)
+}
+
 /// Where /proc leads to the very object of a descriptor, also one of O_PATH and a symbolic link's.
 pub fn path_of(fd: BorrowedFd<'_>) -> std::ffi::CString {
     std::ffi::CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default()

@@ -4,13 +4,17 @@
 use super::super::Descriptor;
 use super::{Ghosts, LINK_REMAP, split};
 use crate::error::{Doing, Error, Result};
+use crate::guardian::{self, Noted, Undo};
 use crate::image::proto::{FdTypes, FileEntry, RegFileEntry, StasisLinkEntry};
 use crate::sys::handle::Handle;
 use crate::sys::{self, Errno};
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
-use nix::sys::stat::{Mode, fstatat};
-use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+use nix::sys::stat::Mode;
+use nix::unistd::linkat;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// A file that is to get a new name.
 #[derive(Debug)]
@@ -26,15 +30,7 @@ pub(super) struct Link {
 /// find its files with a link more. Its images find them by their handles.
 #[derive(Debug, Default)]
 pub struct LinkRemaps {
-    made: Vec<NewName>,
-}
-
-/// A name in a directory, of an inode.
-#[derive(Debug)]
-struct NewName {
-    dir: OwnedFd,
-    name: String,
-    inode: (u64, u64),
+    made: Vec<Noted>,
 }
 
 impl Link {
@@ -45,7 +41,7 @@ impl Link {
     }
 
     /// Makes the name, in the deleted one's directory or the nearest that is still there.
-    fn make(mut self) -> Result<(RegFileEntry, NewName)> {
+    fn make(mut self) -> Result<(RegFileEntry, Noted)> {
         let doing = || format!("give {} a new name", self.what);
         let (mut path, _) = split(&self.target.name);
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -57,12 +53,18 @@ impl Link {
         };
         for number in self.target.id.. {
             let name = format!("{LINK_REMAP}{number}");
+            let whole = [path, b"/", name.as_bytes()].concat();
+            let noted = guardian::note(&Undo::Linked {
+                path: PathBuf::from(OsStr::from_bytes(&whole)),
+                file: Some(self.inode),
+            })?;
             match link(self.file.as_fd(), dir.as_fd(), name.as_bytes()) {
                 Ok(()) => {
-                    self.target.name = [path, b"/", name.as_bytes()].concat();
-                    return Ok((self.target, NewName { dir, name, inode: self.inode }));
+                    self.target.name = whole;
+                    return Ok((self.target, noted));
                 }
-                Err(Errno::EEXIST) => continue,
+                // Even if it should lead to this very file, it is not ours.
+                Err(Errno::EEXIST) => noted.keep(),
                 Err(e) => {
                     return Err(e)
                         .doing(doing)
@@ -108,19 +110,7 @@ impl Ghosts {
 
 impl LinkRemaps {
     /// Leaves the names where they are, for the restore to find.
-    pub fn keep(mut self) {
-        self.made.clear();
-    }
-}
-
-impl Drop for LinkRemaps {
-    fn drop(&mut self) {
-        for made in &self.made {
-            let stat = fstatat(&made.dir, made.name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
-            let ours = stat.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == made.inode);
-            if ours && let Err(e) = unlinkat(&made.dir, made.name.as_str(), UnlinkatFlags::NoRemoveDir) {
-                tracing::warn!("failed to remove the name {} that was made for the dump: {e}", made.name);
-            }
-        }
+    pub fn keep(self) {
+        self.made.into_iter().for_each(Noted::keep);
     }
 }

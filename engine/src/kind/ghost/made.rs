@@ -7,6 +7,7 @@ use super::name::{Name, Places};
 use super::restore::{Group, UsedLink};
 use super::{LINK_REMAP, split};
 use crate::error::{Doing, Error, Result};
+use crate::fault;
 use crate::image::proto::RegFileEntry;
 use crate::sys::clone::Standin;
 use crate::sys::handle::Handle;
@@ -53,13 +54,12 @@ impl Made {
             // The inode is made once; its other names are links.
             let name = match names.first() {
                 None => ghost.name(path, nameless.as_ref(), places)?,
-                Some(first) => {
-                    places.put(path, false, |dir, name| super::links::link(first.object.as_fd(), dir, name))?
-                }
+                Some(first) => link_to(&first.object, path, places)?,
             };
             self.open(&name, &group, ghost.kind() == SFlag::S_IFIFO)?;
             names.push(name);
         }
+        fault::point("a deleted file has its name")?;
         let Some(object) = names.first().map(|name| name.object.try_clone()) else { return Ok(()) };
         let object = object.doing(|| "copy a descriptor")?;
         names.into_iter().try_for_each(Name::remove)?;
@@ -114,7 +114,7 @@ impl Made {
         let stat = fstat(&object).doing(doing)?;
         let fifo = stat.st_mode & libc::S_IFMT == libc::S_IFIFO;
         for (path, group) in by_name(group) {
-            let name = places.put(path, false, |dir, name| super::links::link(object.as_fd(), dir, name))?;
+            let name = link_to(&object, path, places)?;
             self.open(&name, &group, fifo)?;
             name.remove()?;
         }
@@ -127,6 +127,11 @@ impl Made {
         }
         Ok(())
     }
+}
+
+/// Gives an object that exists a deleted name back.
+fn link_to(object: &OwnedFd, path: &[u8], places: &mut Places<'_>) -> Result<Name> {
+    places.put(path, false, Some(object.as_fd()), |dir, name| super::links::link(object.as_fd(), dir, name))
 }
 
 /// Opens a file by the name that it got at the dump or, where that was taken away again, by its handle.

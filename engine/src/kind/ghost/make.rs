@@ -59,7 +59,8 @@ impl Ghost {
         let (kind, private) = (self.kind(), Mode::S_IRUSR | Mode::S_IWUSR);
         let target = self.entry.symlnk_target.clone();
         let rdev = u64::from(self.entry.rdev.unwrap_or(0));
-        let name = places.put(path, kind == SFlag::S_IFDIR, |dir, name| match (kind, nameless) {
+        let existing = nameless.map(AsFd::as_fd);
+        let name = places.put(path, kind == SFlag::S_IFDIR, existing, |dir, name| match (kind, nameless) {
             (SFlag::S_IFREG, Some(file)) => link(file.as_fd(), dir, name),
             (SFlag::S_IFDIR, _) => mkdirat(dir, name, Mode::S_IRWXU),
             (SFlag::S_IFLNK, _) => symlinkat(target.as_deref().unwrap_or(b"."), dir, name),

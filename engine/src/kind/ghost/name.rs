@@ -4,11 +4,15 @@
 use super::super::regfile::open_below;
 use super::split;
 use crate::error::{Doing, Error, Result};
+use crate::guardian::{self, Noted, Undo};
 use crate::sys::{self, Errno};
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 /// O_PATH, O_DIRECTORY, close-on-exec.
@@ -26,6 +30,8 @@ pub(super) struct Name {
     /// Whether it is the name that was asked for.
     pub(super) exact: bool,
     removed: bool,
+    /// Undoes it when we are killed; for names of files that were there before the name.
+    noted: Option<Noted>,
 }
 
 impl Name {
@@ -41,8 +47,9 @@ impl Name {
     /// Takes the name away; the object lives on where it is open.
     pub(super) fn remove(mut self) -> Result<()> {
         self.removed = true;
-        let doing = || format!("remove the name {} again", String::from_utf8_lossy(&self.name));
-        self.unlink().doing(doing)
+        self.unlink().doing(|| format!("remove the name {} again", String::from_utf8_lossy(&self.name)))?;
+        self.noted.take().into_iter().for_each(Noted::keep);
+        Ok(())
     }
 
     fn unlink(&self) -> sys::Result<()> {
@@ -117,7 +124,7 @@ impl<'r> Places<'r> {
                         "the directory {} is missing: it is made for the moment",
                         String::from_utf8_lossy(path)
                     );
-                    let name = make(&dir, part, true, |dir, name| mkdirat(dir, name, Mode::S_IRWXU)).doing(doing)?;
+                    let name = make(&dir, part, true, None, |dir, name| mkdirat(dir, name, Mode::S_IRWXU))?;
                     let next = Rc::new(open_directory(&dir, part).doing(doing)?);
                     self.made.push(name);
                     next
@@ -130,11 +137,12 @@ impl<'r> Places<'r> {
     }
 
     /// Makes a name for a deleted object, by `how`, which makes it in a directory: its own, or another in the same
-    /// directory where that is taken.
+    /// directory where that is taken. `existing` is the object where the name is only a link to it.
     pub(super) fn put(
         &mut self,
         path: &[u8],
         is_dir: bool,
+        existing: Option<BorrowedFd<'_>>,
         how: impl Fn(BorrowedFd<'_>, &[u8]) -> sys::Result<()>,
     ) -> Result<Name> {
         let (parent, last) = split(path);
@@ -143,19 +151,18 @@ impl<'r> Places<'r> {
             return Err(Error::state(format!("a deleted file of the images has the name {text}, which none can have")));
         }
         let (dir, there) = self.directory(parent)?;
-        let doing = || format!("give the deleted file {text} its name back");
         if there {
-            match make(&dir, last, is_dir, &how) {
-                Err(Errno::EEXIST) => {}
-                other => return other.doing(doing),
+            match make(&dir, last, is_dir, existing, &how) {
+                Err(Error::Kernel { errno: Errno::EEXIST, .. }) => {}
+                other => return other,
             }
         }
         let mut number = 1;
         let mut name = loop {
             let other = format!("stasis_ghost.{number}");
-            match make(&dir, other.as_bytes(), is_dir, &how) {
-                Err(Errno::EEXIST) if number < 10_000 => number += 1,
-                other => break other.doing(doing)?,
+            match make(&dir, other.as_bytes(), is_dir, existing, &how) {
+                Err(Error::Kernel { errno: Errno::EEXIST, .. }) if number < 10_000 => number += 1,
+                other => break other?,
             }
         };
         tracing::warn!(
@@ -177,12 +184,29 @@ fn make(
     dir: &Rc<OwnedFd>,
     name: &[u8],
     is_dir: bool,
+    existing: Option<BorrowedFd<'_>>,
     how: impl Fn(BorrowedFd<'_>, &[u8]) -> sys::Result<()>,
-) -> sys::Result<Name> {
-    how(dir.as_fd(), name)?;
+) -> Result<Name> {
+    let doing = || format!("give a deleted file the name {}", String::from_utf8_lossy(name));
+    let noted = existing.map(|file| note(dir, name, file)).transpose()?;
+    if let Err(errno) = how(dir.as_fd(), name) {
+        // What has the name is not ours.
+        noted.into_iter().for_each(Noted::keep);
+        return Err(errno).doing(doing);
+    }
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let object = nix::fcntl::openat(dir.as_ref(), name, flags, Mode::empty())?;
-    let stat = fstat(&object)?;
+    let object = nix::fcntl::openat(dir.as_ref(), name, flags, Mode::empty()).doing(doing)?;
+    let stat = fstat(&object).doing(doing)?;
     let inode = (stat.st_dev, stat.st_ino);
-    Ok(Name { dir: Rc::clone(dir), name: name.to_vec(), object, inode, is_dir, exact: true, removed: false })
+    let dir = Rc::clone(dir);
+    Ok(Name { dir, name: name.to_vec(), object, inode, is_dir, exact: true, removed: false, noted })
+}
+
+/// Notes that a name is to be taken away should we be killed before we do it.
+fn note(dir: &OwnedFd, name: &[u8], file: BorrowedFd<'_>) -> Result<Noted> {
+    let doing = || "look at the directory of a deleted file";
+    let path = nix::fcntl::readlink(sys::file::path_of(dir.as_fd()).as_c_str()).doing(doing)?;
+    let stat = fstat(file).doing(doing)?;
+    let path = PathBuf::from(path).join(OsStr::from_bytes(name));
+    guardian::note(&Undo::Linked { path, file: Some((stat.st_dev, stat.st_ino)) })
 }

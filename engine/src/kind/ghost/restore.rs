@@ -160,6 +160,7 @@ fn make_groups(
     for (pid, group) in dead {
         made.dead(pid, &group, cx)?;
     }
+    crate::fault::point("deleted directories have their names")?;
     places.clear()?;
     for (ghost, object) in &objects {
         ghost.dress(object.as_fd())?;
