@@ -92,12 +92,7 @@ pub fn open(images: &Images, cx: &mut RestoreContext<'_>) -> Result<Needs> {
 impl Needs {
     /// What the root gets.
     pub fn given(&self) -> Vec<Given> {
-        let one = |(number, file): (&i32, &Arc<OwnedFd>)| Given {
-            number: *number,
-            file: file.clone(),
-            cloexec: false,
-            asynchronous: None,
-        };
+        let one = |(number, file): (&i32, &Arc<OwnedFd>)| Given { number: *number, file: file.clone(), cloexec: false };
         self.files.iter().map(one).collect()
     }
 
