@@ -4,7 +4,7 @@
 use super::Regs;
 use crate::code::Code;
 
-/// Walks the batch, then parks, then goes home. Position independent. A second entry ([`FIRST`]) makes one call whose
+/// Walks the batch, then parks, then goes home. Position independent. A second entry (`FIRST`) makes one call whose
 /// arguments are in registers; when that call made an area, the thread itself writes rbp into its first word, so that
 /// the area is marked however soon its tracer dies. What the call returned is left in rbx.
 ///
