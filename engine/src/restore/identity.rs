@@ -142,12 +142,19 @@ pub fn limit(images: &Images, tree: &Tree) -> Result<()> {
         for (resource, limit) in limits.rlimits.iter().enumerate() {
             let current = sys::task::rlimit(tree.leaders[i].tid, resource as u32)
                 .doing(|| format!("read limit {resource} of process {}", task.pid()))?;
-            if current != (limit.cur, limit.max) {
-                if limit.max > current.1 && !can_raise() {
-                    let what = format!("process {}: limit {resource} cannot be raised to {}", task.pid(), limit.max);
-                    return Err(Error::state(what).with_help("raising a hard limit needs CAP_SYS_RESOURCE"));
-                }
-                let bytes = [limit.cur, limit.max].map(u64::to_ne_bytes).concat();
+            let mut wanted = (limit.cur, limit.max);
+            if limit.max > current.1 && !can_raise() {
+                // Raising a hard limit needs CAP_SYS_RESOURCE: the process gets as much as there is.
+                wanted = (limit.cur.min(current.1), current.1);
+                tracing::warn!(
+                    "process {}: limit {resource} cannot be raised to {} without CAP_SYS_RESOURCE; it stays at {}",
+                    task.pid(),
+                    limit.max,
+                    current.1
+                );
+            }
+            if current != wanted {
+                let bytes = [wanted.0, wanted.1].map(u64::to_ne_bytes).concat();
                 program.call_with(libc::SYS_prlimit64, &[0, resource as u64, 0, 0], 2, &bytes);
             }
         }
