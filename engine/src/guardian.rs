@@ -109,6 +109,44 @@ pub fn note(change: &Undo) -> Result<Noted> {
     Ok(Noted { log, slot: Some(slot) })
 }
 
+/// Processes that live on together or not at all. Dropping it kills them.
+#[derive(Debug)]
+#[must_use = "the processes are killed at once"]
+pub struct Together {
+    log: Arc<Log>,
+    slots: Vec<usize>,
+}
+
+impl Together {
+    /// All of them are on their own now: nothing will be undone any more, from one instant to the next.
+    pub fn done(mut self) {
+        self.slots.clear();
+        self.log.void();
+        stand_down();
+    }
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        for slot in self.slots.drain(..) {
+            self.log.undo(slot);
+        }
+    }
+}
+
+/// Notes processes that are about to be let go one after another: should we be killed half way, all are killed.
+///
+/// # Errors
+/// No watcher can be started, or there are too many processes.
+pub fn together(pids: impl Iterator<Item = Pid>) -> Result<Together> {
+    let mut together = Together { log: log()?, slots: Vec::new() };
+    for pid in pids {
+        let slot = together.log.put(Action::Kill, Some((pid.as_raw() as u64, 0)), c"");
+        together.slots.push(slot.doing(|| format!("note that process {pid} is not released yet"))?);
+    }
+    Ok(together)
+}
+
 /// The log; the first call starts a watcher.
 fn log() -> Result<Arc<Log>> {
     let mut kept = kept();

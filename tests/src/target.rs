@@ -4,7 +4,6 @@ use anyhow::{Context as _, bail, ensure};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -92,7 +91,7 @@ impl Target {
         let log = File::create(dir.join("log"))?;
         let mut command = Command::new(program);
         command.arg(name).arg(&path).current_dir("/").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        command.process_group(0);
+        // It leads a session of its own, so that nothing of the tree lies outside of it.
         let child = command.spawn().context("failed to start a target")?;
         let pid = child.id() as i32;
         let none = Witness { signals: BTreeMap::new(), descriptors: BTreeMap::new(), maps: Vec::new() };
@@ -169,12 +168,17 @@ impl Target {
     }
 
     /// It is as it was when it was started, but for mappings that a killed engine may have left: with `clean`, these
-    /// are gone too, and the vDSO is as the kernel made it.
+    /// are gone too, and the vDSO is as the kernel made it. Where a stopped process lost its tracer (`halted`) its
+    /// threads are still on their way home, which gives their masks back.
     ///
     /// # Errors
     /// What differs.
-    pub fn is_as_before(&self, clean: bool) -> anyhow::Result<()> {
+    pub fn is_as_before(&self, clean: bool, halted: bool) -> anyhow::Result<()> {
         let mut last = String::new();
+        let mut before = self.before.clone();
+        if halted {
+            before.signals.values_mut().flatten().filter(|l| l.starts_with("SigBlk")).for_each(String::clear);
+        }
         let same = eventually("the state of before", || {
             ensure!(self.is_alive(), "the target died");
             // A thread may end while it is looked at, or be in a handler.
@@ -182,8 +186,11 @@ impl Target {
             if !clean {
                 now.maps = self.before.maps.clone();
             }
-            last = difference(&self.before, &now);
-            Ok(now == self.before)
+            if halted {
+                now.signals.values_mut().flatten().filter(|l| l.starts_with("SigBlk")).for_each(String::clear);
+            }
+            last = difference(&before, &now);
+            Ok(now == before)
         });
         same.with_context(|| last.clone())?;
         if clean && self.is_marked()? {

@@ -70,6 +70,10 @@ fn main() {
             std::process::exit(2);
         }
     };
+    if let Err(e) = nix::unistd::setsid() {
+        eprintln!("failed to make a session: {e}");
+        std::process::exit(2);
+    }
     match name.as_str() {
         "checksum" => compute::threads(page),
         "tree" => compute::tree(page),

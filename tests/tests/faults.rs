@@ -35,10 +35,21 @@ const TARGETS: [&str; 12] = [
 ];
 /// Targets under seccomp.
 const CONFINED: [&str; 2] = ["strict", "filtered"];
+/// The variable that makes this program the part of a test that runs in a mount namespace of its own.
+const INNER: &str = "STASIS_FAULTS_INNER";
 const MARK: &str = "stasis-manifest.img.tmp";
 const MANIFEST: &str = "stasis-manifest.img";
 
 fn main() -> ExitCode {
+    if env::var_os(INNER).is_some() {
+        return match disk_full_inside() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                eprintln!("{e:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for name in TARGETS {
@@ -146,7 +157,7 @@ fn killed(name: &str, victims: &[Victim], stopped: bool) -> anyhow::Result<()> {
 }
 
 fn lives_on(target: &Target, stopped: bool, clean: bool) -> anyhow::Result<()> {
-    target.is_as_before(clean)?;
+    target.is_as_before(clean, stopped && !clean)?;
     if stopped {
         return eventually("the stopped state", || Ok(target.state() == Some('T')));
     }
@@ -183,7 +194,8 @@ fn kill_dump(pid: &str, images: &Path, victim: Victim, delay: Duration) -> anyho
         return Ok(());
     }
     match (victim, output.status.code()) {
-        (Victim::Tracer, Some(1)) if tracer.is_some() => {}
+        // Of both the first may have told the second before that was killed as well.
+        (Victim::Tracer | Victim::Both, Some(1)) if tracer.is_some() => {}
         (_, Some(code)) => bail!("the dump failed by itself with status {code}: {}", said(&output)),
         _ => {}
     }
@@ -207,7 +219,7 @@ fn fails_at_each_step(name: &str) -> anyhow::Result<()> {
         arguments.extend(["--sync", "--fault-at", &number]);
         let output = engine::run(&arguments)?;
         let what = || format!("step {step}: {}", said(&output));
-        target.is_as_before(true).with_context(what)?;
+        target.is_as_before(true, false).with_context(what)?;
         if output.status.success() {
             ensure!(step > 20, "only {step} steps were passed");
             println!("{name}: {} steps", step - 1);
@@ -221,21 +233,40 @@ fn fails_at_each_step(name: &str) -> anyhow::Result<()> {
     target.finish()
 }
 
-/// A directory of images on a file system that is full before the dump is.
+/// A directory of images on a file system that is full before the dump is. Runs this program again, in a mount
+/// namespace of its own, so that nothing stays mounted.
 fn disk_full() -> anyhow::Result<()> {
+    let mut command = Command::new("unshare");
+    command.arg("-m").arg(env::current_exe()?).env(INNER, "1").env("STASIS_ENGINE", engine::path()?);
+    let output = command.output().context("failed to start unshare")?;
+    ensure!(output.status.success(), "{}", said(&output));
+    Ok(())
+}
+
+/// The part of it that runs inside.
+fn disk_full_inside() -> anyhow::Result<()> {
     let (dir, images) = place()?;
     let target = Target::start(PROGRAM, "checksum", dir.path())?;
-    let script = r#"mount -t tmpfs -o size=64k none "$1" || exit 77
-        "$2" dump -R -t "$3" -D "$1"; status=$?
-        ls -A "$1"; [ $status = 1 ] || exit 78
-        [ -z "$(ls -A "$1")" ] || exit 79"#;
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", script, "sh"]).arg(&images).arg(engine::path()?).arg(target.pid.to_string());
-    let output = command.output().context("failed to start unshare")?;
-    let errors = said(&output);
-    ensure!(output.status.success(), "{}: {errors}{}", output.status, String::from_utf8_lossy(&output.stdout));
-    ensure!(errors.contains("No space left") || errors.contains("ENOSPC"), "the error does not say why: {errors}");
-    target.is_as_before(true)?;
+    let pid = target.pid.to_string();
+    let mut failures = 0;
+    for kib in [8, 16, 64, 128, 192, 256, 1024, 8192] {
+        let size = format!("size={kib}k");
+        let flags = nix::mount::MsFlags::empty();
+        nix::mount::mount(Some("none"), &images, Some("tmpfs"), flags, Some(size.as_str()))?;
+        let output = engine::run(&line(&pid, &images)?)?;
+        let names = names(&images)?;
+        nix::mount::umount(&images)?;
+        target.is_as_before(true, false)?;
+        if output.status.success() {
+            ensure!(names.iter().any(|name| name == MANIFEST), "success without a manifest");
+            continue;
+        }
+        failures += 1;
+        let errors = said(&output);
+        ensure!(errors.contains("No space left"), "the error does not say why: {errors}");
+        ensure!(names.is_empty(), "left behind: {names:?}");
+    }
+    ensure!((1..8).contains(&failures), "{failures} of 8 sizes were too small");
     target.advances()?;
     target.finish()
 }
@@ -297,7 +328,7 @@ fn cancelled() -> anyhow::Result<()> {
             (None, Some(by)) if by == signal as i32 => ensure!(names(&images)?.is_empty(), "left behind"),
             _ => bail!("{signal} ended the dump with {status}"),
         }
-        target.is_as_before(true)?;
+        target.is_as_before(true, false)?;
         empty(&images)?;
     }
     ensure!(cancelled > 0, "no dump was cancelled");
@@ -354,10 +385,10 @@ fn freeze_cgroup(version: u8) -> anyhow::Result<()> {
             (_, Some(tracer)) => drop(kill(Pid::from_raw(tracer), Signal::SIGKILL)),
         }
         front.wait()?;
-        target.is_as_before(false).with_context(|| format!("kill {round}"))?;
+        target.is_as_before(false, false).with_context(|| format!("kill {round}"))?;
         target.advances().with_context(|| format!("kill {round}"))?;
     }
     engine::succeed(&arguments)?;
-    target.is_as_before(true)?;
+    target.is_as_before(true, false)?;
     target.finish()
 }

@@ -16,9 +16,6 @@ type Test = fn(&Path) -> anyhow::Result<()>;
 
 const CASE: &str = "tree/single";
 
-/// A test of the harness, given by its path.
-type Test = fn(&Path) -> anyhow::Result<()>;
-
 fn main() -> ExitCode {
     let args = Arguments::from_args();
     let harness = match stasis_tests::harness() {

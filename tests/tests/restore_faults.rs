@@ -197,10 +197,16 @@ fn kill_restore(dumped: &Dumped, arguments: &[&str], delay: Duration) -> anyhow:
         reap();
         Ok(settled(dumped.pids.iter().filter(|pid| alive(pid)).count()))
     })?;
-    std::thread::sleep(Duration::from_millis(2));
-    if dumped.pids.iter().any(|pid| alive(pid)) {
-        dumped.works()?;
-        return Ok(false);
+    if dumped.pids.iter().any(alive) {
+        match dumped.works() {
+            Ok(()) => return Ok(false),
+            // It may have been on its way to death when it was looked at.
+            Err(e) => eventually("the end of all", || {
+                reap();
+                Ok(!dumped.pids.iter().any(alive))
+            })
+            .context(e)?,
+        }
     }
     dumped.nothing_is_left()?;
     Ok(true)

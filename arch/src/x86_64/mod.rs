@@ -1,5 +1,6 @@
 //! x86-64: registers as ptrace(2) gives them, the system call ABI, the stub and the way home.
 
+pub mod redirect;
 pub mod stub;
 pub mod xstate;
 

@@ -306,12 +306,7 @@ fn refuse(tid: Pid, xstate: &[u8]) -> Result<()> {
         // A task must use the unit itself before the kernel takes its state from a tracer.
         return refused("it has AMX tiles in use, which is not supported");
     }
-    match ptrace::user_dispatch(tid) {
-        Ok(mode) if mode != 0 => {
-            refused("its system calls go to a handler (PR_SET_SYSCALL_USER_DISPATCH), which is not supported")
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// What the thread told of itself and CRIU's messages lack.

@@ -303,6 +303,12 @@ impl Freezer {
 }
 
 /// Reads a thread's status, and keeps seccomp from acting on the calls that we will have it make.
+///
+/// The kernel asks at each call whether a living tracer suspends seccomp (PTRACE_O_SUSPEND_SECCOMP), and a thread has
+/// one tracer. So a task under seccomp whose tracer is killed while the task stands in our code dies of its next call:
+/// even the way home makes two. Nothing of ours can stand in; that is why the tracer is not the process that the user
+/// started, whose death is harmless at every instant. The same holds for a filter without restart_syscall(2): then any
+/// stop of a sleep, by whomever, is fatal.
 fn thread(mut seized: Seized, stopped_by: Option<u32>, dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<Thread> {
     let tid = seized.tid();
     let status = status::read(&dir.thread(tid)?, buffer)?;
@@ -311,6 +317,11 @@ fn thread(mut seized: Seized, stopped_by: Option<u32>, dir: &ProcDir, buffer: &m
         ptrace::set_options(tid, options).doing(|| format!("suspend the seccomp filters of task {tid}")).map_err(
             |e| e.with_help("this needs CAP_SYS_ADMIN and an engine that is under no seccomp filter itself"),
         )?;
+    }
+    // Its handler would get our own calls.
+    if ptrace::user_dispatch(tid).is_ok_and(|mode| mode != 0) {
+        let reason = "its system calls go to a handler (PR_SET_SYSCALL_USER_DISPATCH), which is not supported";
+        return Err(Error::unsupported(format!("task {tid}"), reason));
     }
     seized.resolve_restart()?;
     seized.abort_rseq()?;

@@ -141,20 +141,12 @@ fn ask_threads(threads: &mut [Seized], timers: &[Timer], room: &Room<'_>) -> Res
     let hole = (room.hole)(Injector::hole_len(count, leader_slot, THREAD_SLOT)).ok_or_else(|| {
         crate::error::Error::state(format!("the address space of task {pid} has no room for a batch"))
     })?;
-    let place = Place { vdso: room.vdso, vdso_bytes: room.vdso_bytes, hole: RemoteAddr(hole) };
-    if let Some(leftover) = room.leftover {
-        leftover.clear(pid)?;
-    }
+    let place = Place { vdso: room.vdso, vdso_bytes: room.vdso_bytes, hole: RemoteAddr(hole), leftover: room.leftover };
     let mut injector = Injector::enter(threads, &place, leader_slot, THREAD_SLOT)?;
     let mut batches = Vec::with_capacity(count);
     let mut questions = Vec::with_capacity(count);
     let mut leader = injector.batch(0, calls);
     let of_process = ProcessQuestions::add(&mut leader, timers);
-    if let Some(leftover) = room.leftover {
-        if let Some((at, len)) = leftover.areas() {
-            leader.try_call(libc::SYS_munmap, &[at.0, len]);
-        }
-    }
     questions.push(ThreadQuestions::add(&mut leader));
     batches.push((0, leader));
     for i in 1..count {

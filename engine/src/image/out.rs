@@ -182,7 +182,12 @@ impl Drop for NewImageDir {
 fn put_manifest(dir: &NewImageDir, manifest: &Manifest, sync: bool) -> Result<()> {
     let name = manifest::UNFINISHED;
     let bytes = manifest.encode().ok_or_else(|| ImageError::invalid(dir.file(name), 0, "too many files"))?;
-    let mut file = dir.open_new(name)?;
+    // The mark itself becomes the manifest: without it for an instant, a dump killed then would bear none.
+    let flags = OFlag::O_WRONLY | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut file = match openat(&dir.fd, name, flags, Mode::empty()) {
+        Ok(fd) => File::from(fd),
+        Err(_) => dir.open_new(name)?,
+    };
     file.write_all(&bytes).map_err(|e| ImageError::io("write", dir.file(name), e))?;
     if sync {
         file.sync_all().map_err(|e| ImageError::io("sync", dir.file(name), e))?;

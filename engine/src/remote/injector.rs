@@ -60,6 +60,8 @@ pub struct Place<'a> {
     pub vdso_bytes: &'a [u8],
     /// A hole of at least [`Injector::hole_len`] bytes.
     pub hole: RemoteAddr,
+    /// What a killed engine left, to be removed.
+    pub leftover: Option<&'a Leftover>,
 }
 
 impl<'t> Injector<'t> {
@@ -86,10 +88,26 @@ impl<'t> Injector<'t> {
         let scratch = (place.hole, scratch_len);
         let homes = (homes_len > 0).then_some((place.hole.plus(scratch_len), homes_len));
         fault::point("before the stub")?;
-        write_tail(&threads[0], tail, scratch, homes)?;
         let mut injector = Injector { threads, pid, tail, scratch, homes, leader_slot, thread_slot };
+        if let Some(leftover) = place.leftover {
+            injector.clean_up(leftover)?;
+        }
+        write_tail(&injector.threads[0], tail, scratch, homes)?;
         injector.lend()?;
         Ok(injector)
+    }
+
+    /// Removes what a killed engine left, while the tail still says where it is: if we are killed now, the next dump
+    /// finds it all the same.
+    fn clean_up(&mut self, leftover: &Leftover) -> Result<()> {
+        if let Some((at, len)) = leftover.areas {
+            write_tail(&self.threads[0], self.tail, (at, len), None)?;
+            let pid = self.pid;
+            let unmapped = || Ok(sys::mem::read_word(pid, at).is_err());
+            self.first_call(libc::SYS_munmap, [at.0, len, 0, 0, 0, 0], unmapped)?;
+        }
+        // Another version of the engine may have put its tail elsewhere.
+        if leftover.tail == self.tail { Ok(()) } else { clear_tail(self.pid, leftover.tail) }
     }
 
     /// An empty batch for thread `index`, with room for `max_entries` calls.
@@ -263,19 +281,9 @@ impl Leftover {
         inside(self.tail, tail::LEN as u64) || self.areas.is_some_and(|(at, len)| inside(at, len))
     }
 
-    /// The areas that were there when it was found: to be unmapped by a batch.
-    pub fn areas(&self) -> Option<(RemoteAddr, u64)> {
-        self.areas
-    }
-
     /// Whether the mapping that begins at `start` belongs to it, and not into a dump.
     pub fn holds(&self, start: u64) -> bool {
         self.areas.is_some_and(|(at, len)| start.wrapping_sub(at.0) < len)
-    }
-
-    /// Clears the tail.
-    pub fn clear(&self, pid: Pid) -> Result<()> {
-        clear_tail(pid, self.tail)
     }
 }
 

@@ -144,6 +144,9 @@ fn above(areas: &Spans<Area>, range: (u64, u64), area: Area) -> Spans<Area> {
     Spans::from_unsorted(free.map(|(start, end)| Span { start, end, value: area }).collect())
 }
 
+/// A process and whose page it has or is to hold.
+type TaskPage = (u32, u32);
+
 /// For each process the pages that it has to hold for its children and does not inherit.
 fn vote(known: &Known) -> Vec<Spans<u32>> {
     let mut changes = vec![Spans::default(); known.classes.len()];
@@ -158,14 +161,14 @@ fn vote(known: &Known) -> Vec<Spans<u32>> {
     // A span that ends where the next begins: the end comes first.
     events.sort_unstable();
     let mut active: BTreeMap<u32, u32> = BTreeMap::new();
-    let mut decisions: HashMap<Vec<(u32, u32)>, Rc<Vec<(u32, u32)>>> = HashMap::new();
+    let mut decisions: HashMap<Vec<TaskPage>, Rc<Vec<TaskPage>>> = HashMap::new();
     for (n, &(at, task, class)) in events.iter().enumerate() {
         match class {
             Some(class) => drop(active.insert(task, class)),
             None => drop(active.remove(&task)),
         }
         let Some(&(next, ..)) = events.get(n + 1).filter(|next| next.0 > at) else { continue };
-        let key: Vec<(u32, u32)> = active.iter().map(|(t, c)| (*t, *c)).collect();
+        let key: Vec<TaskPage> = active.iter().map(|(t, c)| (*t, *c)).collect();
         let decision = decisions.entry(key).or_insert_with_key(|key| Rc::new(decide(key, &known.parents)));
         for &(task, class) in decision.iter() {
             changes[task as usize].push(at, next, class);
@@ -176,7 +179,7 @@ fn vote(known: &Known) -> Vec<Spans<u32>> {
 
 /// Decides for one page. `members` are the processes that share it and whose page theirs is, ascending. Returns who
 /// has to hold which page beyond what is inherited: the one that most of its descendants, and it itself, share.
-fn decide(members: &[(u32, u32)], parents: &[Option<usize>]) -> Vec<(u32, u32)> {
+fn decide(members: &[TaskPage], parents: &[Option<usize>]) -> Vec<TaskPage> {
     // For each process above a member: the pages that it and its descendants have, and how many of them.
     let mut below: BTreeMap<u32, BTreeMap<u32, u32>> = BTreeMap::new();
     for &(member, class) in members {

@@ -5,9 +5,10 @@ use super::classes::Area;
 use super::cow::{Plan, State};
 use super::crew::{Program, run_all};
 use super::load::{Images, LiveImage, TaskImage};
-use super::needs::{self, Need, Numbers};
+use super::needs::{self, Need, Needs, Numbers};
 use super::spans::Spans;
 use super::tree::Tree;
+use super::vdso::{self, Fit, Running};
 use crate::error::{Doing, Error, Result};
 use crate::image::pagemap::{Run, Source};
 use crate::image::proto::VmaEntry;
@@ -20,22 +21,33 @@ const READ_LIMIT: u64 = 1 << 30;
 const VECTORS: usize = 512;
 
 /// Builds the address spaces of all live tasks upon what they inherited.
-pub fn build(images: &Images, tree: &Tree, numbers: &Numbers, plan: &Plan) -> Result<()> {
+pub fn build(images: &Images, tree: &Tree, needs: &Needs, plan: &Plan) -> Result<()> {
+    let running = Running::read(tree)?;
     let mut programs = Vec::new();
+    let mut foreign = Vec::new();
     for (i, task) in images.tasks.iter().enumerate() {
-        if let Some(live) = &task.live {
-            let inherited = Inherited::of(live, plan.state(i), plan.classes(i));
-            programs.push((&tree.leaders[i], program(tree, task, live, numbers, &inherited)?));
+        let Some(live) = &task.live else { continue };
+        let member = &tree.leaders[i];
+        let inherited = Inherited::of(live, plan.state(i), plan.classes(i));
+        let fit = running.fit(tree, task, live, needs)?;
+        let mut program = Program::new(&tree.layout);
+        inherited.clear(&mut program);
+        fit.place(&mut program, &running);
+        own(&mut program, task, live, &needs.numbers, &inherited)?;
+        programs.push((member, program));
+        if let Fit::Foreign(vdso) = fit {
+            foreign.push((member, vdso));
         }
     }
-    run_all(tree.layout.stub(), &mut programs).map(drop)
+    run_all(tree.layout.stub(), &mut programs)?;
+    vdso::finish(tree, foreign)
 }
 
 /// The same, while another thread compares the pages files with their checksums.
-pub fn build_and_verify(images: &Images, tree: &Tree, numbers: &Numbers, plan: &Plan) -> Result<()> {
+pub fn build_and_verify(images: &Images, tree: &Tree, needs: &Needs, plan: &Plan) -> Result<()> {
     std::thread::scope(|scope| {
         let verified = scope.spawn(|| images.dir.verify(crate::image::Verify::All));
-        let built = build(images, tree, numbers, plan);
+        let built = build(images, tree, needs, plan);
         let verified = verified.join().map_err(|_| Error::state("the check of the pages files failed"))?;
         built?;
         verified?;
@@ -82,35 +94,38 @@ impl Inherited {
         inherited.stale = holds.without(&saved);
         inherited
     }
+
+    /// Adds the calls that remove what is not the task's own.
+    fn clear(&self, program: &mut Program) {
+        for gone in self.gone.iter() {
+            program.call(libc::SYS_munmap, &[gone.start, gone.end - gone.start]);
+        }
+        for stale in self.stale.iter() {
+            program.call(libc::SYS_madvise, &[stale.start, stale.end - stale.start, libc::MADV_DONTNEED as u64]);
+        }
+    }
 }
 
-fn program(
-    tree: &Tree,
+/// Maps and fills what is a task's own.
+fn own(
+    program: &mut Program,
     task: &TaskImage,
     live: &LiveImage,
     numbers: &Numbers,
     inherited: &Inherited,
-) -> Result<Program> {
-    let mut program = Program::new(&tree.layout);
-    for gone in inherited.gone.iter() {
-        program.call(libc::SYS_munmap, &[gone.start, gone.end - gone.start]);
-    }
-    for stale in inherited.stale.iter() {
-        program.call(libc::SYS_madvise, &[stale.start, stale.end - stale.start, libc::MADV_DONTNEED as u64]);
-    }
-    super::vdso::place(&mut program, tree, live)?;
+) -> Result<()> {
     for vma in &live.mm.vmas {
-        complete(&mut program, task, vma, numbers, inherited)?;
+        complete(program, task, vma, numbers, inherited)?;
     }
     if live.pages.saved > 0 {
-        fill(&mut program, live, numbers[&Need::Pages(live.pages.pages_id)], inherited)?;
+        fill(program, live, numbers[&Need::Pages(live.pages.pages_id)], inherited)?;
     }
     let on_fault: Vec<u64> =
         task.threads[0].extra.vma_flags.iter().filter(|f| f.lockonfault == Some(true)).map(|f| f.start).collect();
-    live.mm.vmas.iter().for_each(|vma| advise(&mut program, vma, on_fault.contains(&vma.start)));
-    extras(&mut program, task);
-    seal(&mut program, task);
-    Ok(program)
+    live.mm.vmas.iter().for_each(|vma| advise(program, vma, on_fault.contains(&vma.start)));
+    extras(program, task);
+    seal(program, task);
+    Ok(())
 }
 
 /// Maps what of an area was not inherited; what was gets its protection.
@@ -126,7 +141,7 @@ fn complete(
     }
     for (start, end) in inherited.kept.gaps(vma.start, vma.end) {
         let pgoff = vma.pgoff.wrapping_add(start - vma.start);
-        map(program, task, &VmaEntry { start, end, pgoff, ..vma.clone() }, numbers)?;
+        map(program, task, &VmaEntry { start, end, pgoff, ..*vma }, numbers)?;
     }
     for kept in inherited.kept.over(vma.start, vma.end).filter(|kept| kept.value.prot != vma.prot) {
         program.call(libc::SYS_mprotect, &[kept.start, kept.end - kept.start, u64::from(vma.prot)]);

@@ -58,7 +58,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let forking = started.elapsed();
     files::open_rest(&images, &mut cx)?;
     fault::point("files")?;
-    memory::build_and_verify(&images, &tree, &needs.numbers, &plan)?;
+    memory::build_and_verify(&images, &tree, &needs, &plan)?;
     identity::place(&images, &tree, &needs.numbers)?;
     drop(needs);
     hand_out(&images, &tree, &mut cx)?;
@@ -66,8 +66,9 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     attach::run(&images, &tree)?;
     threads::spawn(&images, &mut tree)?;
     release::bury(&images, &mut tree)?;
-    threads::dress(&images, &tree)?;
+    // Actions before any queue: setting one to "ignore" empties the queues of all threads.
     identity::assume(&images, &tree)?;
+    threads::dress(&images, &tree)?;
     identity::limit(&images, &tree)?;
     threads::restrict(&images, &tree)?;
     identity::dumpable(&images, &tree)?;

@@ -62,7 +62,8 @@ pub fn of_area(vma: &VmaEntry) -> Option<Need> {
 pub struct Needs {
     /// The numbers, the same in all tasks.
     pub numbers: Numbers,
-    files: Vec<(i32, Arc<OwnedFd>)>,
+    /// By number.
+    files: HashMap<i32, Arc<OwnedFd>>,
 }
 
 /// Opens all of them, before there is a task.
@@ -76,14 +77,14 @@ pub fn open(images: &Images, cx: &mut RestoreContext<'_>) -> Result<Needs> {
     ids.sort_unstable();
     files::open(images, ids, cx)?;
     let segments = Segments::make(images)?;
-    let mut files = Vec::with_capacity(numbers.len());
+    let mut files = HashMap::with_capacity(numbers.len());
     for (&need, &number) in &numbers {
         let file = match need {
             Need::File(id) => cx.open.get(&id).cloned(),
             Need::Segment(id) => segments.file(id),
             Need::Pages(id) => Some(Arc::new(OwnedFd::from(images.dir.raw(kinds::PAGES.of(id))?.0))),
         };
-        files.push((number, file.ok_or_else(|| Error::state(format!("the images lack {need:?}")))?));
+        files.insert(number, file.ok_or_else(|| Error::state(format!("the images lack {need:?}")))?);
     }
     Ok(Needs { numbers, files })
 }
@@ -91,9 +92,13 @@ pub fn open(images: &Images, cx: &mut RestoreContext<'_>) -> Result<Needs> {
 impl Needs {
     /// What the root gets.
     pub fn given(&self) -> Vec<Given> {
-        let one =
-            |(number, file): &(i32, Arc<OwnedFd>)| Given { number: *number, file: file.clone(), cloexec: false };
+        let one = |(number, file): (&i32, &Arc<OwnedFd>)| Given { number: *number, file: file.clone(), cloexec: false };
         self.files.iter().map(one).collect()
+    }
+
+    /// The engine's own copy of one.
+    pub fn file(&self, need: Need) -> Option<&OwnedFd> {
+        self.files.get(self.numbers.get(&need)?).map(|file| &**file)
     }
 }
 

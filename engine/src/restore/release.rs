@@ -8,6 +8,7 @@ use super::threads::{others, set_name};
 use super::tree::{Tree, end};
 use crate::core_x86;
 use crate::error::{Doing, Error, Result};
+use crate::guardian;
 use crate::sys::ptrace::{self, Event};
 use crate::sys::{self, RemoteAddr};
 use crate::vma::status;
@@ -22,7 +23,8 @@ pub fn bury(images: &Images, tree: &mut Tree) -> Result<()> {
     let parents: Vec<usize> =
         (0..images.tasks.len()).filter(|&i| parents.contains(&images.tasks[i].entry.pid)).collect();
     // A parent that ignores SIGCHLD gets no zombies.
-    let mut signals: Vec<u32> = zombies.iter().filter_map(|&i| images.tasks[i].exit_signal).filter(|s| *s > 0).collect();
+    let mut signals: Vec<u32> =
+        zombies.iter().filter_map(|&i| images.tasks[i].exit_signal).filter(|s| *s > 0).collect();
     signals.push(libc::SIGCHLD as u32);
     set_actions(tree, &parents, &signals, libc::SIG_DFL as u64)?;
     for &i in &zombies {
@@ -342,6 +344,9 @@ fn settle(member: &Member, image: &ThreadImage, task: &TaskImage, regs: &Regs) -
 
 /// Lets all threads go. Nothing can fail from here on that would be the tree's fault.
 pub fn let_go(images: &Images, tree: Tree) -> Result<()> {
+    // The kernel kills what we have not let go yet when we are killed; the rest of the tree is the guardian's.
+    let several = images.tasks.len() > 1;
+    let together = several.then(|| guardian::together(images.tasks.iter().map(TaskImage::pid))).transpose()?;
     for (i, task) in images.tasks.iter().enumerate() {
         if task.is_zombie() {
             continue;
@@ -357,6 +362,9 @@ pub fn let_go(images: &Images, tree: Tree) -> Result<()> {
         }
     }
     tree.release();
+    if let Some(together) = together {
+        together.done();
+    }
     Ok(())
 }
 

@@ -87,7 +87,12 @@ fn make(images: &Images, id: u64, size: u64, flags: u32) -> Result<OwnedFd> {
         while done < len {
             let part = (len - done).min(buffer.len() as u64) as usize;
             pages.read_exact_at(&mut buffer[..part], offset + done).doing(|| "read saved pages")?;
-            target.write_all_at(&buffer[..part], run.vaddr + done).doing(|| "fill shared memory")?;
+            let at = run.vaddr + done;
+            match flags & libc::MAP_HUGETLB as u32 != 0 {
+                // hugetlbfs takes no writes
+                true => sys::map::copy_into(target.as_fd(), size, at, &buffer[..part]).doing(|| "fill huge pages")?,
+                false => target.write_all_at(&buffer[..part], at).doing(|| "fill shared memory")?,
+            }
             done += part as u64;
         }
     }

@@ -38,8 +38,9 @@ impl Drop for Tree {
         if self.released {
             return;
         }
-        // A leader's end is reported only after that of its threads.
-        let all = || self.threads.iter().flatten().chain(&self.helpers).chain(&self.leaders);
+        // The end of a leader is told only when its other threads are gone, and a traced one is gone when its tracer has
+        // waited for it.
+        let all = || self.threads.iter().flatten().chain(&self.leaders).chain(&self.helpers);
         for member in all() {
             let _ = nix::sys::signal::kill(member.tid, nix::sys::signal::SIGKILL);
         }
@@ -409,10 +410,7 @@ impl<'a> Grower<'a> {
                 Batch::new(at, len, 4)
             };
             batch.call(libc::SYS_exit_group, &[0]);
-            end(&helper, self.layout.stub(), &batch).map_err(|e| {
-                tracing::warn!("helper {pid} did not end");
-                e
-            })?;
+            end(&helper, self.layout.stub(), &batch).inspect_err(|_| tracing::warn!("helper {pid} did not end"))?;
         }
         let members = std::mem::take(&mut self.members);
         self.done = true;

@@ -20,3 +20,22 @@ pub fn shared_segment(size: u64, flags: i32) -> Result<OwnedFd> {
     check(unsafe { libc::munmap(at, size as usize) }.into())?;
     fd
 }
+
+/// Copies bytes to `at` of a file of `size` bytes through a mapping of it.
+pub fn copy_into(file: std::os::fd::BorrowedFd<'_>, size: u64, at: u64, bytes: &[u8]) -> Result<()> {
+    use std::os::fd::AsRawFd;
+    if at.checked_add(bytes.len() as u64).is_none_or(|end| end > size) {
+        return Err(Errno::EINVAL);
+    }
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    let null = std::ptr::null_mut();
+    // SAFETY: a new mapping at an address of the kernel's choice; nothing else uses it.
+    let base = unsafe { libc::mmap(null, size as usize, prot, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+    if base == libc::MAP_FAILED {
+        return Err(Errno::last());
+    }
+    // SAFETY: the mapping is `size` bytes long and the bytes end within it, as checked above.
+    unsafe { base.cast::<u8>().add(at as usize).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    // SAFETY: the mapping made above, of which no reference exists.
+    check(unsafe { libc::munmap(base, size as usize) }.into()).map(drop)
+}

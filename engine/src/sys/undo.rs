@@ -23,6 +23,8 @@ pub enum Action {
     WriteOne = 4,
     /// Writes `FROZEN`: freezes a cgroup of version 1 again.
     WriteFrozen = 5,
+    /// Kills the process whose number stands in place of the device.
+    Kill = 6,
 }
 
 /// One thing to undo.
@@ -132,14 +134,31 @@ impl Log {
                 2 => write_text(path, b"0"),
                 3 => write_text(path, b"THAWED"),
                 4 => write_text(path, b"1"),
-                _ => write_text(path, b"FROZEN"),
+                5 => write_text(path, b"FROZEN"),
+                _ => drop(libc::kill(file.0 as i32, libc::SIGKILL)),
             }
         }
         self.clear(slot);
     }
 
+    /// From this instant on nothing that is noted will be undone.
+    pub fn void(&self) {
+        if let Some(void) = self.is_void() {
+            void.store(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Not 0 when nothing is to be undone any more: the device of the first record.
+    fn is_void(&self) -> Option<&AtomicU64> {
+        // SAFETY: an atomic in the mapping, which lives as long as `self`.
+        self.record(0).map(|first| unsafe { &(*first).device })
+    }
+
     /// Undoes all that is noted, the newest first. Async-signal-safe.
     pub fn undo_all(&self) {
+        if self.is_void().is_some_and(|void| void.load(Ordering::SeqCst) != 0) {
+            return;
+        }
         let high = self.high().map_or(0, |high| high.load(Ordering::SeqCst)) as usize;
         for slot in (1..high).rev() {
             self.undo(slot);

@@ -186,13 +186,13 @@ fn copy_content(from: BorrowedFd<'_>, size: i32, len: usize) -> sys::Result<(Vec
     Ok((bytes, stretches))
 }
 
-/// The length of what one read gave, and whether a packet ended it.
-type Piece = (usize, bool);
+/// Bytes, and the pieces they came in: the length of each, and whether a packet ended it.
+type Pieces = (Vec<u8>, Vec<(usize, bool)>);
 
 /// Reads `len` bytes out of a pipe in as few pieces as it gives them: for each its length, and whether a packet ended
 /// it. A read ends after a packet whatever room it has, and goes from one buffer of a stream to the next. So that the
 /// end of the pipe is not taken for that of a packet, a byte is put behind the content as soon as there is a buffer.
-fn read_pieces(r: BorrowedFd<'_>, w: BorrowedFd<'_>, len: usize) -> sys::Result<(Vec<u8>, Vec<Piece>)> {
+fn read_pieces(r: BorrowedFd<'_>, w: BorrowedFd<'_>, len: usize) -> sys::Result<Pieces> {
     let mut bytes = vec![0; len + 1];
     let (mut at, mut marked, mut pieces) = (0, false, Vec::new());
     while at < len {
