@@ -148,7 +148,8 @@ mod tests {
     /// Makes a call as a task's batch would.
     fn run(call: &BatchCall, fd: BorrowedFd<'_>) {
         let args = [fd.as_raw_fd() as u64, call.args[1], call.args[2]];
-        crate::sys::file::run_for_test(call.nr, args, call.data.as_ref().map(|(i, bytes)| (*i, bytes.as_slice())))
+        let mut data = call.data.clone();
+        crate::sys::file::run_for_test(call.nr, args, data.as_mut().map(|(i, bytes)| (*i, bytes.as_mut_slice())))
             .unwrap_or_else(|e| panic!("{}: {e}", call.doing));
     }
 

@@ -2,6 +2,9 @@
 //! and owner survive; the file itself must still be there and, unless it is deleted ([`super::ghost`]), have the size,
 //! the mode and the build id that it had. Descriptors given by the caller (`--inherit-fd`) are taken as they are.
 
+#[cfg(test)]
+mod tests;
+
 use super::context::Late;
 use super::{
     BatchCall, Descriptor, DumpContext, Kind, RestoreContext, buildid, eventfd::missing, ghost, notice, procfs,

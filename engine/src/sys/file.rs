@@ -264,10 +264,10 @@ pub fn extents(fd: BorrowedFd<'_>, size: u64) -> Result<Vec<(u64, u64)>> {
 
 /// Makes a system call of this process as a batch makes it in another one, with data behind one argument.
 #[cfg(test)]
-pub fn run_for_test(nr: i64, mut args: [u64; 3], data: Option<(usize, &[u8])>) -> Result<i64> {
+pub fn run_for_test(nr: i64, mut args: [u64; 3], data: Option<(usize, &mut [u8])>) -> Result<i64> {
     if let Some((index, bytes)) = data {
-        args[index] = bytes.as_ptr() as u64;
+        args[index] = bytes.as_mut_ptr() as u64;
     }
-    // SAFETY: the tests pass calls that read no more than `data`.
+    // SAFETY: the tests pass calls that touch no more than `data`.
     check(unsafe { libc::syscall(nr, args[0], args[1], args[2]) })
 }
