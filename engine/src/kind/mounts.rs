@@ -58,6 +58,12 @@ impl Mounts {
         if self.of(path) == is {
             return Ok(());
         }
+        // Opened in another mount namespace and inherited: the path may lead to the same file here.
+        use std::os::unix::ffi::OsStrExt;
+        let here = nix::sys::stat::stat(std::path::Path::new(std::ffi::OsStr::from_bytes(path)));
+        if here.is_ok_and(|s| (s.st_dev, s.st_ino) == (descriptor.stat.st_dev, descriptor.stat.st_ino)) {
+            return Ok(());
+        }
         Err(Error::unsupported(descriptor.describe(), "its mount was detached, or another mount covers its path"))
     }
 }

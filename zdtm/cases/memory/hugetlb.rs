@@ -1,5 +1,6 @@
 //! Huge pages from the pool, private and shared, keep their data, their kind and their sharing.
 //@ needs: [kernel:hugetlb, cap:sys_admin]
+//@ witness: -inode # the hidden file behind private huge pages is the kernel's own and new
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_maps::{kib, smaps_of, vm_flags};
