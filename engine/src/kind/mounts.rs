@@ -112,7 +112,10 @@ mod tests {
             mounts.check(&file).unwrap();
             file.info.mnt_id = -1;
             mounts.check(&file).unwrap();
+            // Of a mount that is not here: right only where the path leads to this very file.
             file.info.mnt_id = i32::MAX;
+            mounts.check(&file).unwrap();
+            file.stat.st_ino += 1;
             assert!(mounts.check(&file).is_err());
         }
     }
