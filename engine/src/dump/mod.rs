@@ -195,11 +195,17 @@ fn collect_process(
 ) -> Result<OfProcess> {
     let pid = process.speaker();
     let mut buffer = Vec::new();
-    let areas = smaps::read(&process.dir.thread(pid)?, &mut buffer)?;
-    let mut vdso = memory::vdso(pid, &areas)?;
-    let leftover = vdso.as_mut().and_then(|(at, bytes)| Leftover::find(pid, RemoteAddr(*at), bytes));
-    if let Some(leftover) = &leftover {
-        process.threads.iter_mut().try_for_each(|t| t.seized.go_home(leftover))?;
+    let mut look = || -> Result<_> {
+        let areas = smaps::read(&process.dir.thread(pid)?, &mut buffer)?;
+        let mut vdso = memory::vdso(pid, &areas)?;
+        let leftover = vdso.as_mut().and_then(|(at, bytes)| Leftover::find(pid, RemoteAddr(*at), bytes));
+        Ok((areas, vdso, leftover))
+    };
+    let (mut areas, mut vdso, mut leftover) = look()?;
+    if let Some(found) = &leftover {
+        process.threads.iter_mut().try_for_each(|t| t.seized.go_home(found))?;
+        // On its way home a thread may have made the area that a killed engine asked it for.
+        (areas, vdso, leftover) = look()?;
     }
     let table = match collected.tables.iter().any(|(id, _)| *id == ids.files_id) {
         true => None,
