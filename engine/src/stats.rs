@@ -44,7 +44,10 @@ pub fn of_restore(common: &CommonOptions, report: &crate::restore::Report) -> Re
         restore_time: micros(report.total),
         ..RestoreStatsEntry::default()
     };
-    write(common, kinds::STATS_RESTORE.kind(), &StatsEntry { dump: None, restore: Some(restore) })?;
+    // A restore changes nothing in the images directory.
+    if common.work_dir.is_some() {
+        write(common, kinds::STATS_RESTORE.kind(), &StatsEntry { dump: None, restore: Some(restore) })?;
+    }
     if common.display_stats {
         println!("Displaying restore stats:");
         println!("Forking time: {} us", micros(report.forking));

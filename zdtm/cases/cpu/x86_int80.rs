@@ -1,5 +1,6 @@
 //! System calls of the 32-bit interface made by a 64-bit program: a blocked read and a sleep go on in that interface,
 //! where their restart has another number.
+//@ routes: [once, thrice, leave-running] # a sleep begun by int 0x80 ends with EINTR where the engine is killed: its restart has another number
 //@ needs: [kernel:ia32]
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_threads::Call;

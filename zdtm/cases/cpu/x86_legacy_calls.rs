@@ -1,5 +1,6 @@
 //! Threads blocked in the old calls that other processors do not have: poll, select and pause, which the kernel restarts
 //! in ways of their own.
+//@ routes: [once, thrice, leave-running] # a sleep begun by int 0x80 ends with EINTR where the engine is killed: its restart has another number
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_signals::{caught, count, tgkill};
 use crate::tools_tasks::{Outcome, outcome};

@@ -1,4 +1,5 @@
 //! A file whose name is gone but which has another name elsewhere is that file again, and no link is left over.
+//@ routes: [once, thrice, kill-engine] # a dump that leaves the tree running leaves it no new names to be found by later
 //@ options: --link-remap
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::{position, read_once, stat, write_once};

@@ -1,4 +1,5 @@
 //! Leases stay, for reading and for writing, and a stranger's open is announced by the chosen signal.
+//@ routes: [once, thrice, kill-engine] # the copy of the scratch directory that leave-running makes would break the leases
 //@ options: --file-locks
 //@ needs: [cap:lease]
 use crate::gate::{Gate, Verdict, check_eq};

@@ -1,4 +1,5 @@
 //! A file with two names, opened by the one that is deleted while the other stays open too, and a long symbolic path.
+//@ routes: [once, thrice, kill-engine] # a dump that leaves the tree running leaves it no new names to be found by later
 //@ options: --link-remap
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::{read_once, stat, write_once};
