@@ -278,7 +278,7 @@ fn another_kernels_vdso_still_tells_the_time() -> anyhow::Result<()> {
     }
     ensure!(changed == 1, "{changed} vDSOs in the images");
     // As images of CRIU, without the checksums that are no longer right.
-    fs::remove_file(images.join("stasis-manifest.img"))?;
+    fs::remove_file(format!("{images}/stasis-manifest.img"))?;
     run(&engine, &["restore", "-d", "-j", "-D", &images])?;
     let pid: i32 = pid.parse()?;
     let result = wait_for("a later time", || told().is_some_and(|now| now > before));
