@@ -110,6 +110,9 @@ fn target(
 ) -> Result<Target> {
     let name = kinds::PAGES.of(pages_id(index));
     let file = out.create_raw(name)?;
+    // Pieces are written in any order: within a size that is known, not each beyond the end.
+    let size: u64 = runs.iter().map(|(start, end)| end - start).sum();
+    file.set_len(size).doing(|| format!("make room for {name}"))?;
     Ok(Target { source, runs, given, file, name: name.to_string(), sums: ChunkSums::new() })
 }
 
