@@ -80,7 +80,7 @@ impl Member {
     }
 
     /// Starts a batch; [`Member::finish`] waits for its end.
-    fn start(&self, stub: u64, batch: &Batch) -> Result<()> {
+    pub fn start(&self, stub: u64, batch: &Batch) -> Result<()> {
         batch.send(self.tid)?;
         let regs = self.regs.at_batch(stub, batch.entries_at().0, batch.len() as u64, None);
         ptrace::set_regs(self.tid, &regs).doing(|| format!("set the registers of task {}", self.tid))?;

@@ -119,10 +119,7 @@ pub fn prepare(images: &Images, tree: &Tree, leave_stopped: bool) -> Result<()> 
 
 /// A leader exits while its threads live on: it stays as a zombie that nobody can wait for yet.
 fn leave_group(member: &Member, stub: u64, batch: &crate::remote::Batch) -> Result<()> {
-    batch.send(member.tid)?;
-    let regs = member.regs().at_batch(stub, batch.entries_at().0, batch.len() as u64, None);
-    ptrace::set_regs(member.tid, &regs).doing(|| format!("set the registers of task {}", member.tid))?;
-    ptrace::cont(member.tid, 0).doing(|| format!("resume task {}", member.tid))?;
+    member.start(stub, batch)?;
     let dir = crate::proc::ProcDir::open(member.tid)?;
     loop {
         let stat = crate::proc::stat::read(&dir, &mut Vec::new())?;

@@ -442,10 +442,7 @@ fn ignored_here() -> Result<impl Iterator<Item = u64>> {
 
 /// Runs a batch at whose end the task exits.
 pub fn end(member: &Member, stub: u64, batch: &Batch) -> Result<()> {
-    batch.send(member.tid)?;
-    let regs = member.regs().at_batch(stub, batch.entries_at().0, batch.len() as u64, None);
-    ptrace::set_regs(member.tid, &regs).doing(|| format!("set the registers of task {}", member.tid))?;
-    ptrace::cont(member.tid, 0).doing(|| format!("resume task {}", member.tid))?;
+    member.start(stub, batch)?;
     loop {
         match ptrace::wait(member.tid, true) {
             Ok(Some((_, event))) if event.is_end() => return Ok(()),
