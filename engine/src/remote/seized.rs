@@ -70,23 +70,8 @@ impl Seized {
             return Ok(());
         }
         self.resume()?;
-        let started = std::time::Instant::now();
-        let mut place = String::new();
-        while started.elapsed() < std::time::Duration::from_millis(20) {
-            let asleep = std::fs::read_to_string(format!("/proc/{}/syscall", self.tid)).unwrap_or_default();
-            if asleep.starts_with(&format!("{NR_RESTART} ")) {
-                // The call stack tells; the wait channel alone may be too far up.
-                place = std::fs::read_to_string(format!("/proc/{}/stack", self.tid)).unwrap_or_default();
-                break;
-            }
-            std::thread::yield_now();
-        }
+        let place = self.place_of_sleep();
         self.regs = self.halt()?;
-        // From the innermost frame on.
-        let known = ["nanosleep", "nsleep", "futex", "poll"];
-        // A sleep shows no frame of its own: its functions count as the scheduler's, which the kernel leaves out.
-        let none = if place.is_empty() { "" } else { "nanosleep" };
-        let place = place.lines().find(|line| known.iter().any(|name| line.contains(name))).unwrap_or(none).to_owned();
         self.restarted = match place.as_str() {
             p if p.contains("nanosleep") || p.contains("nsleep") => {
                 // nanosleep takes a pointer first, clock_nanosleep the number of a clock.
@@ -98,7 +83,39 @@ impl Seized {
             _ => None,
         };
         tracing::debug!("task {} restarts a call at {place}: {:?}", self.tid, self.restarted);
+        if self.restarted.is_none() {
+            tracing::warn!(
+                "task {} is in an interrupted call that the kernel does not name: it will end with EINTR",
+                self.tid
+            );
+        }
         Ok(())
+    }
+
+    /// Where in the kernel the thread sleeps in restart_syscall(2): the innermost frame that says so, or nothing when
+    /// it does not come to sleep.
+    fn place_of_sleep(&self) -> String {
+        const KNOWN: [&str; 4] = ["nanosleep", "nsleep", "futex", "poll"];
+        let read = |name| std::fs::read_to_string(format!("/proc/{}/{name}", self.tid)).unwrap_or_default();
+        let asleep = || read("syscall").starts_with(&format!("{NR_RESTART} "));
+        let started = std::time::Instant::now();
+        while started.elapsed() < std::time::Duration::from_millis(200) {
+            if asleep() {
+                // The call stack tells; the wait channel alone may be too far up. A thread that is just on its way to
+                // sleep shows an empty stack, or half of one.
+                let stack = read("stack");
+                if let Some(line) = stack.lines().find(|line| KNOWN.iter().any(|name| line.contains(name))) {
+                    return line.to_owned();
+                }
+                // On some kernels a sleep shows no frame of its own: its functions count as the scheduler's, which
+                // are left out.
+                if !stack.is_empty() && asleep() {
+                    return "nanosleep".to_owned();
+                }
+            }
+            std::thread::yield_now();
+        }
+        String::new()
     }
 
     /// Calls that end with EINTR when a tracer stops them, though no signal came, are told to restart unless a

@@ -53,11 +53,14 @@ fn check_all(before: Vec<Action>) -> Verdict {
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let arrived = Word::shared()?;
+    let may_end = Word::shared()?;
     let other = child(gate, |gate| {
         let before = set_all(7)?;
         arrived.bump();
         gate.wait();
-        check_all(before)
+        check_all(before)?;
+        may_end.wait_for(1);
+        Ok(())
     })?;
     arrived.wait_for(1);
     let chld = action(libc::SIGCHLD)?;
@@ -66,5 +69,6 @@ pub fn run(gate: &mut Gate) -> Verdict {
     check_all(before)?;
     // SAFETY: this is the action that the program began with: the child's end must be no fault.
     unsafe { set_action(libc::SIGCHLD, &chld)? };
+    may_end.bump();
     wait_ok(other)
 }

@@ -5,6 +5,8 @@ use crate::gate::{Gate, Verdict, check, check_eq, fail};
 use crate::tools::wait_ok;
 use crate::tools_tasks::child;
 use nix::unistd::getpid;
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -27,10 +29,11 @@ fn again(gate: &Gate, round: u64) -> Verdict {
 fn executed(gate: &Gate, round: &str) -> ! {
     let same = std::env::var(OWNER).is_ok_and(|pid| pid == getpid().to_string());
     let number = round.parse::<u64>().unwrap_or(0);
-    let counted = std::fs::write(gate.path("rounds.new"), round).and_then(|()| {
-        // A rename, so that the parent never reads half a number.
-        std::fs::rename(gate.path("rounds.new"), gate.path("rounds"))
-    });
+    // In place, in a file that is always there: a dump that leaves us running may see it open at any instant.
+    let counted = OpenOptions::new()
+        .write(true)
+        .open(gate.path("rounds"))
+        .and_then(|file| file.write_all_at(&number.to_ne_bytes(), 0));
     if same
         && counted.is_ok()
         && !gate.path("stop").exists()
@@ -43,13 +46,15 @@ fn executed(gate: &Gate, round: &str) -> ! {
 }
 
 fn rounds(gate: &Gate) -> u64 {
-    std::fs::read_to_string(gate.path("rounds")).ok().and_then(|t| t.parse().ok()).unwrap_or(0)
+    let bytes = std::fs::read(gate.path("rounds")).unwrap_or_default();
+    bytes.try_into().map_or(0, u64::from_ne_bytes)
 }
 
 pub fn run(gate: &mut Gate) -> Verdict {
     if let Ok(round) = std::env::var(ROUND) {
         executed(gate, &round);
     }
+    std::fs::write(gate.path("rounds"), 0u64.to_ne_bytes())?;
     let pid = child(gate, |gate| again(gate, 1))?;
     while rounds(gate) < 5 {
         std::thread::sleep(std::time::Duration::from_millis(1));
