@@ -44,6 +44,7 @@ pub mod image;
 pub mod kind;
 pub mod log;
 pub mod options;
+mod parallel;
 pub mod proc;
 pub mod remote;
 pub mod restore;

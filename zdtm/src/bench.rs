@@ -107,7 +107,9 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let chosen = shapes(&paths, &args.shapes)?;
     let setting = Setting::new(&paths, None, 0, args.patience)?;
     let pool = Pool::new()?;
-    let run = |case| run_shape(&setting, &pool, case, &engines, args.rounds);
+    // The images of earlier rounds, which go with everything else at the end.
+    let mut kept = Vec::new();
+    let run = |case| run_shape(&setting, &pool, case, &engines, args.rounds, &mut kept);
     let result: anyhow::Result<Vec<Shape>> = chosen.iter().map(run).collect();
     setting.clean()?;
     if pool.cancelled() {
@@ -136,7 +138,14 @@ fn shapes(paths: &Paths, filters: &[String]) -> anyhow::Result<Vec<Case>> {
 }
 
 /// All rounds of a shape, the engines in turn.
-fn run_shape(setting: &Setting, pool: &Pool, case: &Case, engines: &[PathBuf], rounds: usize) -> anyhow::Result<Shape> {
+fn run_shape(
+    setting: &Setting,
+    pool: &Pool,
+    case: &Case,
+    engines: &[PathBuf],
+    rounds: usize,
+    kept: &mut Vec<PathBuf>,
+) -> anyhow::Result<Shape> {
     let shape = case.name.trim_start_matches(list::HIDDEN).to_owned();
     let mut series: Vec<Series> = engines
         .iter()
@@ -145,12 +154,18 @@ fn run_shape(setting: &Setting, pool: &Pool, case: &Case, engines: &[PathBuf], r
     for round in 1..=rounds.max(1) {
         for one in &mut series {
             eprintln!("{shape}, round {round}, {}", one.engine.display());
-            let dir = setting.dir.join("bench");
+            let dir = setting.dir.join(format!("bench-{shape}-{}", kept.len()));
             let mut spec = setting.spec(case, Route::Bench, round, &dir);
             spec.engine.clone_from(&one.engine);
             let outcome = setting.run_cell(&spec, pool)?;
-            fs::remove_dir_all(&dir).context("failed to remove the images")?;
-            one.rounds.push(measures(outcome, &shape, &one.engine)?);
+            let measures = measures(outcome, &shape, &one.engine)?;
+            // ext4 does not give out the inodes of deleted files for a minute or more and looks at each of them again
+            // and again: files that are removed here would be paid for by the next round.
+            match measures.get("bytes") {
+                Some(bytes) if *bytes < WORTH_COPYING as f64 * 4.0 => kept.push(dir),
+                _ => fs::remove_dir_all(&dir).context("failed to remove the images")?,
+            }
+            one.rounds.push(measures);
         }
     }
     for one in &mut series {

@@ -53,7 +53,9 @@ pub fn exists(pid: i32) -> bool {
 
 /// Whether a process is there and no zombie.
 pub fn alive(pid: i32) -> bool {
-    Stat::read(&format!("/proc/{pid}")).is_some_and(|stat| !matches!(stat.state(), 'Z' | 'X'))
+    // A leader that has exited before its threads is a zombie, and its process lives on in them.
+    let threads = |stat: &Stat| stat.field(20).parse::<u32>().unwrap_or(1);
+    Stat::read(&format!("/proc/{pid}")).is_some_and(|stat| !matches!(stat.state(), 'Z' | 'X') || threads(&stat) > 1)
 }
 
 /// The processes of the tree under `root`, itself included.

@@ -1,6 +1,7 @@
 //! The core images: one a thread, with its registers and everything that belongs to it; what belongs to the process is
 //! in its leader's.
 
+use super::cores::CoreWriter;
 use super::freeze::{Process, Thread};
 use super::inside::{OfProcess, OfThread, SIGNALS, TimeValue};
 use crate::core_x86;
@@ -13,8 +14,8 @@ use crate::image::proto::{
 use crate::proc::status::Status;
 use crate::proc::task;
 use crate::proc::timers::{Notify, Target};
+use crate::sys::Pid;
 use crate::sys::ptrace;
-use crate::sys::{self, Pid};
 use stasis_arch::native::xstate::Layout;
 
 /// The states of a task in its core image.
@@ -46,20 +47,18 @@ pub struct Sources<'a> {
     pub layout: &'a Layout,
 }
 
-/// The images of a process' threads.
+/// What the images of a process' threads hold beside the core images.
 #[derive(Default)]
-pub struct Cores {
-    /// The cores by thread id.
-    pub cores: Vec<(Pid, CoreEntry)>,
+pub struct Extras {
     /// Interrupted calls as the kernel left them.
     pub restarts: Vec<StasisRestartEntry>,
     /// What CRIU's messages have no field for.
     pub tasks: Vec<StasisTaskEntry>,
 }
 
-/// Makes the images of a live process.
-pub fn of_process(sources: &Sources<'_>) -> Result<Cores> {
-    let mut cores = Cores::default();
+/// Makes the images of a live process; the core images go to `writer`.
+pub fn of_process(sources: &Sources<'_>, writer: &CoreWriter<'_>) -> Result<Extras> {
+    let mut extras = Extras::default();
     let process = sources.process;
     let mut xstate = Vec::new();
     let personality = sources.threads.first().map_or(0, |t| t.personality);
@@ -73,7 +72,7 @@ pub fn of_process(sources: &Sources<'_>) -> Result<Cores> {
         ptrace::xstate(tid, &mut xstate).doing(|| format!("read the extended state of task {tid}"))?;
         let regs = thread.seized.regs();
         if let Some(syscall) = thread.seized.syscall() {
-            cores.restarts.push(StasisRestartEntry {
+            extras.restarts.push(StasisRestartEntry {
                 tid: tid.as_raw() as u32,
                 syscall,
                 result: regs.result(),
@@ -102,13 +101,13 @@ pub fn of_process(sources: &Sources<'_>) -> Result<Cores> {
             thread_core: Some(thread_core),
             ..CoreEntry::default()
         };
-        cores.cores.push((tid, core));
         refuse(tid, &xstate)?;
-        let mut extra = extra(tid, leads.then_some(sources))?;
+        writer.put(tid, core)?;
+        let mut extra = extra(thread, leads.then_some(sources))?;
         told(&mut extra, of_thread, personality);
-        cores.tasks.push(extra);
+        extras.tasks.push(extra);
     }
-    Ok(cores)
+    Ok(extras)
 }
 
 /// The image of a zombie.
@@ -130,7 +129,7 @@ fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
     let leader = &process.threads[0];
     let mut buffer = Vec::new();
     let inside = sources.inside;
-    let stopped = leader.status.state == b'T' || leader.stopped_by.is_some();
+    let stopped = leader.outside.status.state == b'T' || leader.stopped_by.is_some();
     let pid = process.speaker();
     Ok(TaskCoreEntry {
         task_state: if stopped { state::STOPPED } else { state::ALIVE },
@@ -239,13 +238,13 @@ fn queue(tid: Pid, shared: bool) -> Result<SignalQueueEntry> {
 
 fn thread_core(thread: &Thread, inside: &OfThread) -> Result<ThreadCoreEntry> {
     let tid = thread.seized.tid();
-    let (head, len) = sys::task::robust_list(tid).doing(|| format!("read the robust list of task {tid}"))?;
-    let sched = sys::task::sched_attr(tid).doing(|| format!("read the scheduling of task {tid}"))?;
+    let (head, len) = thread.outside.robust_list;
+    let (sched, status) = (&thread.outside.sched, &thread.outside.status);
     let rseq = ptrace::rseq(tid).unwrap_or_default();
     let (ss_sp, ss_flags, ss_size) = inside.altstack;
     // Whether the thread is on its alternate stack follows from its stack pointer and cannot be set.
     let ss_flags = ss_flags & !(libc::SS_ONSTACK as u32);
-    let pending = thread.status.signals.pending != 0;
+    let pending = status.signals.pending != 0;
     Ok(ThreadCoreEntry {
         futex_rla: head.0,
         futex_rla_len: len as u32,
@@ -256,10 +255,10 @@ fn thread_core(thread: &Thread, inside: &OfThread) -> Result<ThreadCoreEntry> {
         sas: Some(ThreadSasEntry { ss_sp, ss_size, ss_flags }),
         pdeath_sig: (inside.pdeath_signal != 0).then_some(inside.pdeath_signal),
         signals_p: Some(if pending { queue(tid, false)? } else { SignalQueueEntry::default() }),
-        creds: Some(creds(&thread.status, inside.securebits)),
+        creds: Some(creds(status, inside.securebits)),
         seccomp_mode: None,
         seccomp_filter: None,
-        comm: Some(thread.status.name.clone()),
+        comm: Some(status.name.clone()),
         blk_sigset_extended: None,
         rseq_entry: (rseq.pointer != 0).then_some(RseqEntry {
             rseq_abi_pointer: rseq.pointer,
@@ -320,16 +319,14 @@ fn told(entry: &mut StasisTaskEntry, inside: &OfThread, of_process: u32) {
 }
 
 /// What CRIU's messages lack; fields at the kernel's default are left out.
-fn extra(tid: Pid, of_process: Option<&Sources<'_>>) -> Result<StasisTaskEntry> {
+fn extra(thread: &Thread, of_process: Option<&Sources<'_>>) -> Result<StasisTaskEntry> {
     const DEFAULT_SLACK: u64 = 50_000;
-    let mut entry = StasisTaskEntry { tid: tid.as_raw() as u32, ..StasisTaskEntry::default() };
-    let mut buffer = Vec::new();
-    let dir = crate::proc::ProcDir::open(tid)?;
-    entry.timer_slack_ns = Some(task::timer_slack(&dir, &mut buffer)?).filter(|&ns| ns != DEFAULT_SLACK);
-    entry.ioprio =
-        Some(sys::task::io_priority(tid).doing(|| format!("read the I/O priority of task {tid}"))?).filter(|&p| p != 0);
-    entry.affinity = Some(sys::task::affinity(tid).doing(|| format!("read the CPUs of task {tid}"))?);
-    let sched = sys::task::sched_attr(tid).doing(|| format!("read the scheduling of task {tid}"))?;
+    let outside = &thread.outside;
+    let mut entry = StasisTaskEntry { tid: thread.seized.tid().as_raw() as u32, ..StasisTaskEntry::default() };
+    entry.timer_slack_ns = Some(outside.timer_slack).filter(|&ns| ns != DEFAULT_SLACK);
+    entry.ioprio = Some(outside.io_priority).filter(|&p| p != 0);
+    entry.affinity = Some(outside.affinity.clone());
+    let sched = &outside.sched;
     let nonzero = |value: u64| (value != 0).then_some(value);
     entry.sched_flags = nonzero(sched.flags);
     entry.sched_runtime = nonzero(sched.runtime);
@@ -342,6 +339,6 @@ fn extra(tid: Pid, of_process: Option<&Sources<'_>>) -> Result<StasisTaskEntry> 
     entry.memory_merge = inside.memory_merge.then_some(true);
     entry.exit_signal =
         Some(sources.process.stat.exit_signal).filter(|&s| s != libc::SIGCHLD && s >= 0).map(|s| s as u32);
-    entry.coredump_filter = task::coredump_filter(&sources.process.dir, &mut buffer)?;
+    entry.coredump_filter = task::coredump_filter(&sources.process.dir, &mut Vec::new())?;
     Ok(entry)
 }

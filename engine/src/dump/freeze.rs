@@ -2,12 +2,13 @@
 //! Children that are born meanwhile are attached at birth.
 
 use super::cgroup::Cgroup;
+use super::outside::Outside;
 use crate::error::{Doing, Error, Result};
-use crate::fault;
 use crate::proc::{ProcDir, stat, stat::Stat, status, status::Status, task};
 use crate::remote::Seized;
 use crate::sys::ptrace::{self, Event};
 use crate::sys::{Errno, Pid};
+use crate::{fault, parallel};
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
@@ -16,8 +17,8 @@ use std::time::{Duration, Instant};
 pub struct Thread {
     /// The thread, stopped.
     pub seized: Seized,
-    /// Its `status`.
-    pub status: Status,
+    /// What is seen of it from outside.
+    pub outside: Outside,
     /// The signal that stopped its process, where it is stopped.
     pub stopped_by: Option<u32>,
 }
@@ -162,14 +163,14 @@ impl Freezer {
     }
 
     fn list_children(&mut self, index: usize, tids: &[Pid]) -> Result<()> {
-        for &tid in tids {
-            let dir = &self.processes[index].dir;
-            for child in
-                gone_is_empty(dir.read_with(&format!("task/{tid}/children"), &mut self.buffer, task::parse_children))?
-            {
-                if !self.processes.iter().any(|p| p.pid == child) {
-                    self.add(child)?;
-                }
+        let dir = &self.processes[index].dir;
+        let of_threads = parallel::map(tids, |tid| {
+            let file = format!("task/{tid}/children");
+            gone_is_empty(dir.read_with(&file, &mut Vec::new(), task::parse_children))
+        })?;
+        for child in of_threads.into_iter().flatten() {
+            if !self.processes.iter().any(|p| p.pid == child) {
+                self.add(child)?;
             }
         }
         Ok(())
@@ -282,37 +283,50 @@ impl Freezer {
 
     /// Reads what /proc says of everything, now that nothing moves.
     fn finish(mut self) -> Result<Vec<Process>> {
-        let mut processes = Vec::new();
-        for found in std::mem::take(&mut self.processes) {
-            let mut seized = self.threads.remove(&found.pid).unwrap_or_default();
+        let found = std::mem::take(&mut self.processes);
+        let mut stopped: Vec<Vec<(Seized, Option<u32>)>> =
+            found.iter().map(|found| self.threads.remove(&found.pid).unwrap_or_default()).collect();
+        for (threads, found) in stopped.iter_mut().zip(&found) {
             // The leader first, the others by number.
-            seized.sort_by_key(|(t, _)| (t.tid() != found.pid, t.tid().as_raw()));
-            let stat = stat::read(&found.dir, &mut self.buffer);
-            let stat = match stat {
-                Ok(stat) => stat,
-                Err(e) if seized.is_empty() && e.is_gone() => continue, // reaped before its parent was stopped
-                Err(e) => return Err(e.into()),
+            threads.sort_by_key(|(t, _)| (t.tid() != found.pid, t.tid().as_raw()));
+        }
+        let leaders = parallel::map(&found, |found| {
+            let mut buffer = Vec::new();
+            match stat::read(&found.dir, &mut buffer) {
+                Ok(stat) => Ok(Some((stat, status::read(&found.dir, &mut buffer)?))),
+                Err(e) if e.is_gone() => Ok(None),
+                Err(e) => Err(e.into()),
+            }
+        })?;
+        let tids: Vec<Pid> = stopped.iter().flatten().map(|(t, _)| t.tid()).collect();
+        let mut outside = parallel::map(&tids, |&tid| Outside::read(tid))?.into_iter();
+        let mut processes = Vec::new();
+        for ((found, threads), leader) in found.into_iter().zip(stopped).zip(leaders) {
+            let pid = found.pid;
+            let (stat, status) = match leader {
+                Some(read) => read,
+                None if threads.is_empty() => continue, // reaped before its parent was stopped
+                None => return Err(Error::state(format!("process {pid} died while it was frozen"))),
             };
-            let status = status::read(&found.dir, &mut self.buffer)?;
-            let threads =
-                seized.into_iter().map(|(s, by)| thread(s, by, &found.dir, &mut self.buffer)).collect::<Result<_>>()?;
-            processes.push(Process { pid: found.pid, dir: found.dir, stat, status, threads });
+            // In this order: zip asks its second iterator only when the first had an item.
+            let threads = threads.into_iter().zip(outside.by_ref());
+            let threads = threads.map(|((s, by), outside)| thread(s, by, outside)).collect::<Result<_>>()?;
+            processes.push(Process { pid, dir: found.dir, stat, status, threads });
         }
         Ok(processes)
     }
 }
 
-/// Reads a thread's status, and keeps seccomp from acting on the calls that we will have it make.
+/// Keeps seccomp from acting on the calls that we will have it make.
 ///
 /// The kernel asks at each call whether a living tracer suspends seccomp (PTRACE_O_SUSPEND_SECCOMP), and a thread has
 /// one tracer. So a task under seccomp whose tracer is killed while the task stands in our code dies of its next call:
 /// even the way home makes two. Nothing of ours can stand in; that is why the tracer is not the process that the user
 /// started, whose death is harmless at every instant. The same holds for a filter without restart_syscall(2): then any
 /// stop of a sleep, by whomever, is fatal.
-fn thread(mut seized: Seized, stopped_by: Option<u32>, dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<Thread> {
+fn thread(mut seized: Seized, stopped_by: Option<u32>, outside: Outside) -> Result<Thread> {
     let tid = seized.tid();
-    let status = status::read(&dir.thread(tid)?, buffer)?;
-    if status.seccomp.unwrap_or(0) != 0 {
+    if outside.status.seccomp.unwrap_or(0) != 0 {
         let options = ptrace::options::TRACE_CHILDREN | ptrace::options::SUSPEND_SECCOMP;
         ptrace::set_options(tid, options).doing(|| format!("suspend the seccomp filters of task {tid}")).map_err(
             |e| e.with_help("this needs CAP_SYS_ADMIN and an engine that is under no seccomp filter itself"),
@@ -325,7 +339,7 @@ fn thread(mut seized: Seized, stopped_by: Option<u32>, dir: &ProcDir, buffer: &m
     }
     seized.resolve_restart()?;
     seized.abort_rseq()?;
-    Ok(Thread { seized, status, stopped_by })
+    Ok(Thread { seized, outside, stopped_by })
 }
 
 /// A process that is gone has no threads and no children.

@@ -115,16 +115,16 @@ const THREAD_CALLS: usize = 9;
 pub fn ask(process: &mut Process, timers: &[Timer], room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
     let pid = process.pid;
     let mut threads: Vec<Seized> = Vec::new();
-    let mut statuses = Vec::new();
+    let mut seen = Vec::new();
     for thread in process.threads.drain(..) {
         threads.push(thread.seized);
-        statuses.push((thread.status, thread.stopped_by));
+        seen.push((thread.outside, thread.stopped_by));
     }
     let result = ask_threads(&mut threads, timers, room);
-    let back = threads.into_iter().zip(statuses);
-    process.threads.extend(back.map(|(seized, (status, stopped_by))| super::freeze::Thread {
+    let back = threads.into_iter().zip(seen);
+    process.threads.extend(back.map(|(seized, (outside, stopped_by))| super::freeze::Thread {
         seized,
-        status,
+        outside,
         stopped_by,
     }));
     result.map_err(|e| {

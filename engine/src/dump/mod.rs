@@ -5,11 +5,13 @@
 mod cgroup;
 mod check;
 pub mod core;
+mod cores;
 mod drain;
 pub mod files;
 mod freeze;
 mod inside;
 mod memory;
+mod outside;
 mod seccomp;
 mod sharing;
 mod write;
@@ -18,13 +20,14 @@ use crate::cancel;
 use crate::error::{Doing, Error, Result};
 use crate::fault;
 use crate::image::NewImageDir;
-use crate::image::proto::{CoreEntry, FdinfoEntry, FsEntry, MmEntry, StasisGuard, StasisRestartEntry, StasisTaskEntry};
+use crate::image::proto::{FdinfoEntry, FsEntry, MmEntry, StasisGuard, StasisRestartEntry, StasisTaskEntry};
 use crate::options::{AfterDump, DumpOptions};
 use crate::proc::{smaps, task, timers};
 use crate::remote::Leftover;
 use crate::sys::kcmp::What;
 use crate::sys::{self, Pid, RemoteAddr};
 use cgroup::Cgroup;
+use cores::CoreWriter;
 use freeze::Process;
 use std::time::{Duration, Instant};
 
@@ -58,7 +61,8 @@ struct Collected<'a> {
 /// A process, ready to be written.
 struct OfProcess {
     pid: Pid,
-    cores: Vec<(Pid, CoreEntry)>,
+    /// A live thread to ask about the memory.
+    speaker: Pid,
     ids: Option<crate::image::proto::TaskKobjIdsEntry>,
     fs: Option<FsEntry>,
     mm: Option<MmEntry>,
@@ -80,7 +84,7 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
     let freezing = started.elapsed();
     fault::point("frozen")?;
     check::tree(&tree, options)?;
-    let mut collected = collect(&mut tree, options)?;
+    let mut collected = collect(&mut tree, options, &out)?;
     let sharing = sharing::find(&tree, &collected.processes)?;
     fault::point("collected")?;
     let drained = Instant::now();
@@ -104,8 +108,18 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
     Ok(Report { freezing, frozen: started.elapsed(), draining, processes, pages })
 }
 
-/// Asks for everything but the contents of memory.
-fn collect<'a>(tree: &mut [Process], options: &'a DumpOptions) -> Result<Collected<'a>> {
+/// Asks for everything but the contents of memory, and writes the core images meanwhile.
+fn collect<'a>(tree: &mut [Process], options: &'a DumpOptions, out: &NewImageDir) -> Result<Collected<'a>> {
+    let threads = tree.iter().map(|process| process.threads.len()).sum();
+    std::thread::scope(|scope| {
+        let writer = CoreWriter::start(scope, out, threads);
+        let collected = collect_all(tree, options, &writer);
+        // Of two errors the first to happen explains the other.
+        collected.and_then(|collected| writer.finish().map(|()| collected))
+    })
+}
+
+fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &CoreWriter<'_>) -> Result<Collected<'a>> {
     let mut collected = Collected {
         processes: Vec::with_capacity(tree.len()),
         files: files::Files::new(options),
@@ -121,13 +135,12 @@ fn collect<'a>(tree: &mut [Process], options: &'a DumpOptions) -> Result<Collect
     for process in tree {
         cancel::check()?;
         if process.is_zombie() {
-            let core = core::of_zombie(process);
+            writer.put(process.pid, core::of_zombie(process))?;
             collected.tasks.push(core::extra_of_zombie(process));
-            let cores = vec![(process.pid, core)];
             let pid = process.pid;
             collected.processes.push(OfProcess {
                 pid,
-                cores,
+                speaker: pid,
                 ids: None,
                 fs: None,
                 mm: None,
@@ -136,7 +149,7 @@ fn collect<'a>(tree: &mut [Process], options: &'a DumpOptions) -> Result<Collect
             });
             continue;
         }
-        let of_process = collect_process(process, shared.ids(live), &layout, &mut collected)?;
+        let of_process = collect_process(process, shared.ids(live), &layout, &mut collected, writer)?;
         collected.processes.push(of_process);
         live += 1;
     }
@@ -192,6 +205,7 @@ fn collect_process(
     ids: crate::image::proto::TaskKobjIdsEntry,
     layout: &stasis_arch::native::xstate::Layout,
     collected: &mut Collected<'_>,
+    writer: &CoreWriter<'_>,
 ) -> Result<OfProcess> {
     let pid = process.speaker();
     let mut buffer = Vec::new();
@@ -229,18 +243,18 @@ fn collect_process(
         memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
     let seccomp = process.threads.iter().map(|t| collected.filters.of_thread(t)).collect::<Result<Vec<_>>>()?;
     let sources = core::Sources { process, inside: &of_process, threads: &of_threads, ids, seccomp: &seccomp, layout };
-    let mut cores = core::of_process(&sources)?;
-    if let Some(task) = cores.tasks.first_mut() {
+    let mut extras = core::of_process(&sources, writer)?;
+    if let Some(task) = extras.tasks.first_mut() {
         task.vma_names = memory.names;
         task.vma_flags = memory.flags;
         task.guards = memory.guards.iter().map(|&(start, end)| StasisGuard { start, end }).collect();
     }
-    collected.restarts.append(&mut cores.restarts);
-    collected.tasks.append(&mut cores.tasks);
+    collected.restarts.append(&mut extras.restarts);
+    collected.tasks.append(&mut extras.tasks);
     let mm = mm(process, &of_process, exe, memory.vmas, &areas, &mut buffer)?;
     Ok(OfProcess {
         pid: process.pid,
-        cores: cores.cores,
+        speaker: pid,
         ids: Some(ids),
         fs: Some(fs),
         mm: Some(mm),

@@ -17,7 +17,7 @@ pub struct Filters {
 impl Filters {
     /// A thread's mode, and the number of its last filter. Its `prev` leads to the ones before.
     pub fn of_thread(&mut self, thread: &Thread) -> Result<(SeccompMode, Option<u32>)> {
-        match thread.status.seccomp.unwrap_or(0) {
+        match thread.outside.status.seccomp.unwrap_or(0) {
             0 => return Ok((SeccompMode::Disabled, None)),
             1 => return Ok((SeccompMode::Strict, None)),
             _ => {}

@@ -73,7 +73,7 @@ pub fn pages(out: &NewImageDir, collected: &mut Collected<'_>, options: &DumpOpt
             continue;
         }
         let runs = std::mem::take(&mut process.runs);
-        let speaker = process.cores[0].0;
+        let speaker = process.speaker;
         let pagemap = crate::proc::ProcDir::open(speaker)?.open_file("pagemap")?;
         let source = Source::Task(speaker, pagemap);
         let target = target(out, targets.len(), source, runs, process.vdso.take())?;
@@ -169,9 +169,6 @@ fn check_holders(tree: &[Process], locks: &Locks) -> Result<()> {
 }
 
 fn process_files(out: &NewImageDir, process: &OfProcess) -> Result<()> {
-    for (tid, core) in &process.cores {
-        out.write_one(kinds::CORE.of(tid.as_raw() as u64), core)?;
-    }
     let pid = process.pid.as_raw() as u64;
     if let Some(ids) = &process.ids {
         out.write_one(kinds::IDS.of(pid), ids)?;

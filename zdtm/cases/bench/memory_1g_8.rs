@@ -2,9 +2,11 @@
 //@ timeout: 120
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_bench::{Roll, checksum, noise};
+use crate::tools_tasks::Word;
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let roll = Roll::new()?;
+    let passed = Word::shared()?;
     let mut children = Vec::new();
     for number in 0..8 {
         children.push(gate.fork(|gate| {
@@ -12,10 +14,13 @@ pub fn run(gate: &mut Gate) -> Verdict {
             let before = checksum(&memory);
             roll.here()?;
             gate.wait();
+            passed.bump();
             check_eq("the checksum", checksum(&memory), before)
         })?);
     }
     roll.call(children.len())?;
     gate.checkpoint()?;
-    children.into_iter().try_for_each(crate::tools::wait_ok)
+    let number = children.len() as u32;
+    children.into_iter().try_for_each(crate::tools::wait_ok)?;
+    check_eq("the children that lived on", passed.get(), number)
 }
