@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         return inner(&name);
     }
     let arguments = Arguments::from_args();
-    let names = ["kill/checksum", "kill/tree", "fail at each step/checksum", "fail at each step/tree"];
+    let names = ["kill/checksum", "kill/tree", "fail at each step/checksum", "fail at each step/tree", "late/checksum"];
     let trials = names.map(|name| {
         let shown = engine::lacking().map_or(name.to_owned(), |why| format!("{name} (skipped: {why})"));
         let trial = Trial::test(shown, move || outer(name).map_err(|e| Failed::from(format!("{e:#}"))));
@@ -44,7 +44,11 @@ fn outer(name: &str) -> anyhow::Result<()> {
 fn inner(name: &str) -> ExitCode {
     let result = nix::sys::prctl::set_child_subreaper(true).map_err(anyhow::Error::from).and_then(|()| {
         let (what, target) = name.split_once('/').context("no such test")?;
-        if what == "kill" { killed(target) } else { fails_at_each_step(target) }
+        match what {
+            "kill" => killed(target),
+            "late" => reaped_late(target),
+            _ => fails_at_each_step(target),
+        }
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,14 +87,20 @@ struct Dumped {
 
 impl Dumped {
     fn new(name: &str) -> anyhow::Result<Dumped> {
+        let mut dumped = Dumped::not_reaped(name)?;
+        dumped.target.reap()?;
+        reap();
+        Ok(dumped)
+    }
+
+    /// The dumped processes are zombies still.
+    fn not_reaped(name: &str) -> anyhow::Result<Dumped> {
         let dir = tempfile::tempdir()?;
         fs::create_dir(dir.path().join("images"))?;
-        let mut target = Target::start(PROGRAM, name, dir.path())?;
+        let target = Target::start(PROGRAM, name, dir.path())?;
         let pids = tree(target.pid);
         let images = dir.path().join("images");
         engine::succeed(&["dump", "-t", &target.pid.to_string(), "-D", &images.to_string_lossy()])?;
-        target.reap()?;
-        reap();
         let files = files(dir.path())?;
         Ok(Dumped { dir, target, pids, files })
     }
@@ -174,6 +184,19 @@ fn killed(name: &str) -> anyhow::Result<()> {
     }
     println!("{name}: killed half way: {half_way}");
     engine::succeed(&arguments)?;
+    dumped.works()
+}
+
+/// A parent that is late to wait for the dumped process: its pid is free only then, and the restore waits for that.
+fn reaped_late(name: &str) -> anyhow::Result<()> {
+    let mut dumped = Dumped::not_reaped(name)?;
+    let arguments = dumped.arguments();
+    let mut restore = engine::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
+    std::thread::sleep(Duration::from_millis(300));
+    ensure!(restore.try_wait()?.is_none(), "the restore did not wait for the pid");
+    dumped.target.reap()?;
+    let output = restore.wait_with_output()?;
+    ensure!(output.status.success(), "the restore failed: {}", said(&output));
     dumped.works()
 }
 

@@ -11,6 +11,7 @@ mod identity;
 mod load;
 mod memory;
 mod needs;
+mod pids;
 mod release;
 mod seccomp;
 mod seed;
@@ -49,6 +50,7 @@ pub struct Report {
 pub fn run(options: &RestoreOptions) -> Result<Report> {
     let started = Instant::now();
     let images = load::load(&options.common.images_dir)?;
+    pids::await_free(&images)?;
     let root = memory::root(options)?;
     fault::point("loaded")?;
     let mut cx = files::context(&images, options, root.as_fd())?;

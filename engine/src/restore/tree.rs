@@ -161,8 +161,11 @@ impl<'a> Grower<'a> {
         let pid = Pid::from_raw(pid as i32);
         let program = seed::program(&self.layout)?;
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing(|| "make a pipe")?;
-        let child = sys::clone::spawn_seed(pid, program.as_fd(), (read.as_fd(), write.as_fd()), self.options.sibling)
-            .map_err(|errno| cannot_clone(pid, errno))?;
+        let gate = (read.as_fd(), write.as_fd());
+        let child = super::pids::when_given_back(pid, || {
+            sys::clone::spawn_seed(pid, program.as_fd(), gate, self.options.sibling)
+        })
+        .map_err(|errno| cannot_clone(pid, errno))?;
         let guard = Newborn(Some(child));
         ptrace::seize(child, OPTIONS).doing(|| format!("attach to the new process {child}"))?;
         nix::unistd::write(&write, b"g").doing(|| "start the new process")?;
@@ -502,7 +505,8 @@ fn cannot_clone(pid: Pid, errno: Errno) -> Error {
     let error = Error::Kernel { doing: format!("create process {pid}"), errno, help: None };
     match errno {
         Errno::EEXIST => error.with_help(format!(
-            "pid {pid} is taken: wait until the process that has it is gone, or restore in a new pid namespace"
+            "pid {pid} is taken: {}; wait until that is gone, or restore in a new pid namespace",
+            super::pids::holder_of(pid)
         )),
         Errno::EPERM => error.with_help("choosing a pid needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN: run as root"),
         Errno::EINVAL => error.with_help("the pid is beyond the pid namespace's limit (/proc/sys/kernel/pid_max)"),
