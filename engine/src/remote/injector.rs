@@ -136,8 +136,13 @@ impl<'t> Injector<'t> {
                 let (at, pid) = (batch.last_result_at(), self.pid);
                 let done = || sys::mem::read_word(pid, at).map(|ret| ret as i64 != NOT_RUN);
                 let waited = poll(&mut self.threads[*index], BATCH, done);
-                let halted = self.halt(*index).map(drop);
-                outcome = outcome.and(waited).and(halted);
+                let asked = self.threads[*index].ask_to_halt();
+                outcome = outcome.and(waited).and(asked);
+            }
+            // All are on their way to their stops before the first is waited for.
+            for (index, _) in wave.iter() {
+                let halted = self.threads[*index].await_halt();
+                outcome = outcome.and(halted.and_then(|regs| self.check_place(*index, regs)).map(drop));
             }
             outcome?;
             fault::point("after a batch")?;
@@ -236,6 +241,11 @@ impl<'t> Injector<'t> {
     /// Stops a thread that ran our code; it must still be there.
     fn halt(&mut self, index: usize) -> Result<Regs> {
         let regs = self.threads[index].halt()?;
+        self.check_place(index, regs)
+    }
+
+    /// A thread that stands anywhere but in the stub went home by itself.
+    fn check_place(&mut self, index: usize, regs: Regs) -> Result<Regs> {
         let stub = self.tail.plus(tail::STUB).0;
         if (stub..stub + stub::DUMP.len() as u64).contains(&regs.ip()) {
             return Ok(regs);

@@ -187,7 +187,17 @@ impl Seized {
 
     /// Stops the running thread again and returns where it stands.
     pub(super) fn halt(&mut self) -> Result<Regs> {
-        ptrace::interrupt(self.tid).doing(|| format!("interrupt task {}", self.tid))?;
+        self.ask_to_halt()?;
+        self.await_halt()
+    }
+
+    /// Tells the running thread to stop.
+    pub(super) fn ask_to_halt(&mut self) -> Result<()> {
+        ptrace::interrupt(self.tid).doing(|| format!("interrupt task {}", self.tid))
+    }
+
+    /// Waits until a thread that was told to stop has done so; returns where it stands.
+    pub(super) fn await_halt(&mut self) -> Result<Regs> {
         self.await_stop()?;
         ptrace::regs(self.tid).doing(|| format!("read the registers of task {}", self.tid))
     }
