@@ -263,11 +263,13 @@ impl Seized {
         }
     }
 
-    /// Puts registers and mask back into the live thread.
+    /// Puts mask and registers back into the live thread. The mask first, as [`Seized::divert`] blocks it last: if we
+    /// are killed between the two, the thread is still in the stub and goes home, whereas a thread that is home
+    /// already would keep its signals blocked for good.
     pub(super) fn restore(&mut self) -> Result<()> {
         if self.dirty && !self.gone {
-            ptrace::set_regs(self.tid, &self.regs).doing(|| format!("give task {} its registers back", self.tid))?;
             ptrace::set_sigmask(self.tid, self.mask).doing(|| format!("give task {} its mask back", self.tid))?;
+            ptrace::set_regs(self.tid, &self.regs).doing(|| format!("give task {} its registers back", self.tid))?;
             self.dirty = false;
         }
         Ok(())
