@@ -19,6 +19,8 @@ pub struct Seized {
     /// A stop signal that arrived while we had the thread; sent again when it is let go.
     deferred: Vec<i32>,
     gone: bool,
+    /// It stopped by itself before it was told to, and its report was taken.
+    halted: bool,
     /// The call that it is in, where the kernel shows only that it is being restarted.
     restarted: Option<i64>,
 }
@@ -37,7 +39,8 @@ impl Seized {
             other => other.doing(|| format!("read the registers of task {tid}"))?,
         };
         let mask = ptrace::sigmask(tid).doing(|| format!("read the signal mask of task {tid}"))?;
-        let mut seized = Seized { tid, regs, mask, dirty: false, deferred: Vec::new(), gone: false, restarted: None };
+        let mut seized =
+            Seized { tid, regs, mask, dirty: false, deferred: Vec::new(), gone: false, halted: false, restarted: None };
         seized.mend_interruption();
         Ok(seized)
     }
@@ -191,14 +194,21 @@ impl Seized {
         self.await_halt()
     }
 
-    /// Tells the running thread to stop.
+    /// Tells the running thread to stop. One that has stopped by itself is not told: it would stop again as soon as it
+    /// is resumed, before it does anything, and so on for ever (a group stop is reported twice to a new tracer).
     pub(super) fn ask_to_halt(&mut self) -> Result<()> {
+        self.halted = self.next_stop(false)?;
+        if self.halted {
+            return Ok(());
+        }
         ptrace::interrupt(self.tid).doing(|| format!("interrupt task {}", self.tid))
     }
 
     /// Waits until a thread that was told to stop has done so; returns where it stands.
     pub(super) fn await_halt(&mut self) -> Result<Regs> {
-        self.await_stop()?;
+        if !std::mem::take(&mut self.halted) {
+            self.await_stop()?;
+        }
         ptrace::regs(self.tid).doing(|| format!("read the registers of task {}", self.tid))
     }
 
