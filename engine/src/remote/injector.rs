@@ -325,8 +325,13 @@ fn write_tail(
     ptrace::poke_bytes(leader.tid(), at, &bytes).doing(|| format!("write the stub into task {}", leader.tid()))
 }
 
+/// Clears the tail, the mark last: what a killed engine leaves of it must still be found, or each such kill would cost
+/// the vDSO a piece of its room.
 fn clear_tail(pid: Pid, at: RemoteAddr) -> Result<()> {
-    ptrace::poke_bytes(pid, at, &[0; tail::LEN]).doing(|| format!("clear the vDSO's tail of task {pid}"))
+    const MARK: usize = size_of::<u64>();
+    ptrace::poke_bytes(pid, at.plus(MARK as u64), &[0; tail::LEN - MARK])
+        .and_then(|()| ptrace::poke_bytes(pid, at, &[0; MARK]))
+        .doing(|| format!("clear the vDSO's tail of task {pid}"))
 }
 
 /// Writes into memory that the process itself may not write.
