@@ -13,9 +13,11 @@ use std::time::Duration;
 /// # Errors
 /// The work directory cannot be written.
 pub fn of_dump(common: &CommonOptions, report: &crate::dump::Report) -> Result<()> {
+    // Readers add the two times: what freezing took is not counted twice.
+    let frozen = report.frozen.saturating_sub(report.freezing);
     let dump = DumpStatsEntry {
         freezing_time: micros(report.freezing),
-        frozen_time: micros(report.frozen),
+        frozen_time: micros(frozen),
         memdump_time: micros(report.draining),
         memwrite_time: micros(report.draining),
         pages_scanned: report.pages,
@@ -26,7 +28,7 @@ pub fn of_dump(common: &CommonOptions, report: &crate::dump::Report) -> Result<(
     if common.display_stats {
         println!("Displaying dump stats:");
         println!("Freezing time: {} us", micros(report.freezing));
-        println!("Frozen time: {} us", micros(report.frozen));
+        println!("Frozen time: {} us", micros(frozen));
         println!("Memory dump time: {} us", micros(report.draining));
         println!("Memory pages written: {}", report.pages);
         println!("Processes: {}", report.processes);
