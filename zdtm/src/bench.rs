@@ -107,9 +107,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let chosen = shapes(&paths, &args.shapes)?;
     let setting = Setting::new(&paths, None, 0, args.patience)?;
     let pool = Pool::new()?;
-    // The images of earlier rounds, which go with everything else at the end.
-    let mut kept = Vec::new();
-    let run = |case| run_shape(&setting, &pool, case, &engines, args.rounds, &mut kept);
+    let run = |case| run_shape(&setting, &pool, case, &engines, args.rounds);
     let result: anyhow::Result<Vec<Shape>> = chosen.iter().map(run).collect();
     setting.clean()?;
     if pool.cancelled() {
@@ -138,32 +136,25 @@ fn shapes(paths: &Paths, filters: &[String]) -> anyhow::Result<Vec<Case>> {
 }
 
 /// All rounds of a shape, the engines in turn.
-fn run_shape(
-    setting: &Setting,
-    pool: &Pool,
-    case: &Case,
-    engines: &[PathBuf],
-    rounds: usize,
-    kept: &mut Vec<PathBuf>,
-) -> anyhow::Result<Shape> {
+fn run_shape(setting: &Setting, pool: &Pool, case: &Case, engines: &[PathBuf], rounds: usize) -> anyhow::Result<Shape> {
     let shape = case.name.trim_start_matches(list::HIDDEN).to_owned();
     let mut series: Vec<Series> = engines
         .iter()
         .map(|engine| Series { engine: engine.clone(), rounds: Vec::new(), medians: BTreeMap::new() })
         .collect();
     for round in 1..=rounds.max(1) {
-        for one in &mut series {
+        for (number, one) in series.iter_mut().enumerate() {
             eprintln!("{shape}, round {round}, {}", one.engine.display());
-            let dir = setting.dir.join(format!("bench-{shape}-{}", kept.len()));
+            let dir = setting.dir.join(format!("bench-{shape}-{round}-{number}"));
             let mut spec = setting.spec(case, Route::Bench, round, &dir);
             spec.engine.clone_from(&one.engine);
             let outcome = setting.run_cell(&spec, pool)?;
             let measures = measures(outcome, &shape, &one.engine)?;
             // ext4 does not give out the inodes of deleted files for a minute or more and looks at each of them again
-            // and again: files that are removed here would be paid for by the next round.
-            match measures.get("bytes") {
-                Some(bytes) if *bytes < WORTH_COPYING as f64 * 4.0 => kept.push(dir),
-                _ => fs::remove_dir_all(&dir).context("failed to remove the images")?,
+            // and again: files that are removed here would be paid for by the next round. What is few and large goes at
+            // once, the rest with everything else at the end.
+            if measures.get("bytes").is_none_or(|bytes| *bytes >= WORTH_COPYING as f64 * 4.0) {
+                fs::remove_dir_all(&dir).context("failed to remove the images")?;
             }
             one.rounds.push(measures);
         }
