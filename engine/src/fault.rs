@@ -1,5 +1,6 @@
 //! Failures on purpose: `--fault-at N` makes the N-th fault point that the engine passes fail, so that the tests can try
-//! every step of a dump and of a restore. Without the option a point costs one load.
+//! every step of a dump and of a restore. Without the option a point costs some loads.
+//! The log names each step as it is reached.
 
 use crate::error::{Doing, Result};
 use crate::sys::Errno;
@@ -26,6 +27,7 @@ pub fn point(name: &str) -> Result<()> {
 /// # Errors
 /// When its turn has come: EIO.
 pub fn errno(name: &str) -> Result<(), Errno> {
+    tracing::debug!("step: {name}");
     if LEFT.load(Ordering::Relaxed) == 0 {
         return Ok(());
     }

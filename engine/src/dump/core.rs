@@ -312,6 +312,8 @@ fn refuse(tid: Pid, xstate: &[u8]) -> Result<()> {
 fn told(entry: &mut StasisTaskEntry, inside: &OfThread, of_process: u32) {
     const MCE_KILL_DEFAULT: u32 = 2;
     const TSC_ENABLE: u32 = 1;
+    const DEFAULT_SLACK: u64 = 50_000;
+    entry.timer_slack_ns = Some(inside.timer_slack).filter(|&ns| ns != 0 && ns != DEFAULT_SLACK);
     entry.personality = Some(inside.personality).filter(|&p| p != of_process);
     entry.mce_kill = Some(inside.mce_kill).filter(|&policy| policy != MCE_KILL_DEFAULT);
     entry.tsc = Some(inside.tsc).filter(|&tsc| tsc > TSC_ENABLE);
@@ -320,10 +322,8 @@ fn told(entry: &mut StasisTaskEntry, inside: &OfThread, of_process: u32) {
 
 /// What CRIU's messages lack; fields at the kernel's default are left out.
 fn extra(thread: &Thread, of_process: Option<&Sources<'_>>) -> Result<StasisTaskEntry> {
-    const DEFAULT_SLACK: u64 = 50_000;
     let outside = &thread.outside;
     let mut entry = StasisTaskEntry { tid: thread.seized.tid().as_raw() as u32, ..StasisTaskEntry::default() };
-    entry.timer_slack_ns = Some(outside.timer_slack).filter(|&ns| ns != DEFAULT_SLACK);
     entry.ioprio = Some(outside.io_priority).filter(|&p| p != 0);
     entry.affinity = Some(outside.affinity.clone());
     let sched = &outside.sched;

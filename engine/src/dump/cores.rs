@@ -1,14 +1,14 @@
-//! Writing the core images while the tracer goes on asking: making thousands of files takes a file system about as long
-//! as asking thousands of threads.
+//! Writing the core images while the tracer goes on asking, and making the files of a large tree before their contents
+//! are known: making thousands takes a file system about as long as asking thousands of threads.
 
 use crate::error::{Error, Result};
 use crate::image::proto::CoreEntry;
 use crate::image::{NewImageDir, kinds};
 use crate::sys::Pid;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
-/// Fewer threads than this are written before another thread of ours would have begun.
+/// Fewer files than this are written before another thread of ours would have begun.
 const WORTH_A_THREAD: usize = 48;
 
 /// Takes core images and writes each to its file.
@@ -20,14 +20,13 @@ pub enum CoreWriter<'scope> {
 }
 
 impl<'scope> CoreWriter<'scope> {
-    /// A writer for a tree of so many threads.
-    pub fn start(scope: &'scope Scope<'scope, '_>, out: &'scope NewImageDir, threads: usize) -> Self {
-        if threads < WORTH_A_THREAD {
+    /// A writer; `names` are the files that this dump will have, as far as they are known.
+    pub fn start(scope: &'scope Scope<'scope, '_>, out: &'scope NewImageDir, names: Vec<String>) -> Self {
+        if names.len() < WORTH_A_THREAD {
             return CoreWriter::Here(out);
         }
         let (sender, receiver) = channel();
-        let work = move || receiver.into_iter().try_for_each(|(tid, core)| write(out, tid, &core));
-        CoreWriter::Beside(sender, scope.spawn(work))
+        CoreWriter::Beside(sender, scope.spawn(move || beside(out, names, &receiver)))
     }
 
     /// Writes the core image of a thread, now or soon.
@@ -58,6 +57,22 @@ impl<'scope> CoreWriter<'scope> {
             }
         }
     }
+}
+
+/// Makes the files as long as there is nothing to write, then writes what comes.
+fn beside(out: &NewImageDir, names: Vec<String>, cores: &Receiver<(Pid, CoreEntry)>) -> Result<()> {
+    for name in names {
+        loop {
+            match cores.try_recv() {
+                Ok((tid, core)) => write(out, tid, &core)?,
+                Err(TryRecvError::Empty) => break,
+                // Nothing will come any more: the dump failed, or it has written all it has.
+                Err(TryRecvError::Disconnected) => return Ok(()),
+            }
+        }
+        out.reserve(&name)?;
+    }
+    cores.iter().try_for_each(|(tid, core)| write(out, tid, &core))
 }
 
 fn write(out: &NewImageDir, tid: Pid, core: &CoreEntry) -> Result<()> {

@@ -87,6 +87,8 @@ pub fn freeze(root: Pid, timeout: Duration, cgroup: &mut Option<Cgroup>) -> Resu
 struct Found {
     pid: Pid,
     dir: ProcDir,
+    /// How many tasks were known when its children were last listed, all of these stopped.
+    listed: usize,
 }
 
 struct Freezer {
@@ -109,7 +111,7 @@ impl Freezer {
             Err(e) if e.is_gone() => return Ok(None),
             Err(e) => return Err(e.into()),
         };
-        self.processes.push(Found { pid, dir });
+        self.processes.push(Found { pid, dir, listed: 0 });
         Ok(Some(()))
     }
 
@@ -121,6 +123,7 @@ impl Freezer {
         while i < self.processes.len() {
             let (pid, tids) = self.ask(i, &mut asked)?;
             self.list_children(i, &tids)?;
+            self.processes[i].listed = 0; // nothing is stopped yet
             tracing::debug!("process {pid}: {} threads asked to stop", tids.len());
             i += 1;
         }
@@ -136,7 +139,8 @@ impl Freezer {
         let (_, tids) = self.ask(index, &mut asked)?;
         fault::point("attached")?;
         self.await_all(asked)?;
-        self.list_children(index, &tids)
+        // Nobody had children since the last time if everything that is known stood still then.
+        if self.processes[index].listed == self.known.len() { Ok(()) } else { self.list_children(index, &tids) }
     }
 
     /// Attaches to the threads of a process that are not known yet and adds them to `asked`; all its threads.
@@ -163,6 +167,7 @@ impl Freezer {
     }
 
     fn list_children(&mut self, index: usize, tids: &[Pid]) -> Result<()> {
+        self.processes[index].listed = self.known.len();
         let dir = &self.processes[index].dir;
         let of_threads = parallel::map(tids, |tid| {
             let file = format!("task/{tid}/children");
@@ -298,8 +303,11 @@ impl Freezer {
                 Err(e) => Err(e.into()),
             }
         })?;
-        let tids: Vec<Pid> = stopped.iter().flatten().map(|(t, _)| t.tid()).collect();
-        let mut outside = parallel::map(&tids, |&tid| Outside::read(tid))?.into_iter();
+        let mut tids = Vec::new();
+        for (threads, found) in stopped.iter().zip(&found) {
+            tids.extend(threads.iter().map(|(t, _)| (&found.dir, t.tid())));
+        }
+        let mut outside = parallel::map(&tids, |(dir, tid)| Outside::read(dir, *tid))?.into_iter();
         let mut processes = Vec::new();
         for ((found, threads), leader) in found.into_iter().zip(stopped).zip(leaders) {
             let pid = found.pid;

@@ -91,6 +91,8 @@ pub struct OfThread {
     pub tsc: u32,
     /// The CPUID instruction faults (ARCH_GET_CPUID).
     pub cpuid_faults: bool,
+    /// PR_GET_TIMERSLACK in nanoseconds; 0 for a real-time task, which has none.
+    pub timer_slack: u64,
 }
 
 /// Where the process has room for what we lend it.
@@ -109,7 +111,7 @@ pub struct Room<'a> {
 
 const THREAD_SLOT: u64 = 1024;
 /// Calls of a thread's part of a batch.
-const THREAD_CALLS: usize = 9;
+const THREAD_CALLS: usize = 10;
 
 /// Asks a process and its threads.
 pub fn ask(process: &mut Process, timers: &[Timer], room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
@@ -192,6 +194,7 @@ struct ThreadQuestions {
     mce_kill: Handle,
     tsc: RemoteAddr,
     cpuid: Option<Handle>,
+    timer_slack: Handle,
 }
 
 impl ThreadQuestions {
@@ -208,7 +211,8 @@ impl ThreadQuestions {
         let tsc = batch.room(4);
         batch.try_call(libc::SYS_prctl, &[libc::PR_GET_TSC as u64, tsc.0]);
         let cpuid = native::NR_ARCH_PRCTL.map(|nr| batch.try_call(nr, &[ARCH_GET_CPUID]));
-        ThreadQuestions { altstack, clear_tid, pdeath, securebits, personality, mce_kill, tsc, cpuid }
+        let timer_slack = batch.call(libc::SYS_prctl, &[libc::PR_GET_TIMERSLACK as u64]);
+        ThreadQuestions { altstack, clear_tid, pdeath, securebits, personality, mce_kill, tsc, cpuid, timer_slack }
     }
 
     fn answers(&self, batch: &Batch) -> OfThread {
@@ -225,6 +229,7 @@ impl ThreadQuestions {
             mce_kill: batch.result(self.mce_kill).unwrap_or(MCE_KILL_DEFAULT) as u32,
             tsc: batch.u32_at(self.tsc),
             cpuid_faults: self.cpuid.is_some_and(|handle| batch.result(handle) == Ok(0)),
+            timer_slack: batch.result(self.timer_slack).unwrap_or(0),
         }
     }
 }

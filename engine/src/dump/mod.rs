@@ -110,9 +110,9 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
 
 /// Asks for everything but the contents of memory, and writes the core images meanwhile.
 fn collect<'a>(tree: &mut [Process], options: &'a DumpOptions, out: &NewImageDir) -> Result<Collected<'a>> {
-    let threads = tree.iter().map(|process| process.threads.len()).sum();
+    let names = write::names(tree);
     std::thread::scope(|scope| {
-        let writer = CoreWriter::start(scope, out, threads);
+        let writer = CoreWriter::start(scope, out, names);
         let collected = collect_all(tree, options, &writer);
         // Of two errors the first to happen explains the other.
         collected.and_then(|collected| writer.finish().map(|()| collected))

@@ -1,8 +1,8 @@
 //! What the kernel tells about a stopped thread without ptrace: so all cores can ask at the same time.
 
 use crate::error::{Doing, Result};
+use crate::proc::ProcDir;
 use crate::proc::status::{self, Status};
-use crate::proc::{ProcDir, task};
 use crate::sys::task::SchedAttr;
 use crate::sys::{self, Pid, RemoteAddr};
 
@@ -19,26 +19,20 @@ pub struct Outside {
     pub io_priority: i32,
     /// The CPUs that it may run on, as the kernel's mask.
     pub affinity: Vec<u8>,
-    /// Its timer slack in nanoseconds.
-    pub timer_slack: u64,
 }
 
 impl Outside {
-    /// Asks about the thread `tid`.
+    /// Asks about the thread `tid` of the process whose directory this is.
     ///
     /// # Errors
     /// The thread is gone, or the kernel refused.
-    pub fn read(tid: Pid) -> Result<Outside> {
-        // By its own number, which lists no thread, but has the file for the slack that task/TID lacks.
-        let dir = ProcDir::open(tid)?;
-        let mut buffer = Vec::new();
+    pub fn read(process: &ProcDir, tid: Pid) -> Result<Outside> {
         Ok(Outside {
-            status: status::read(&dir, &mut buffer)?,
+            status: process.read_with(&format!("task/{tid}/status"), &mut Vec::new(), status::parse)?,
             robust_list: sys::task::robust_list(tid).doing(|| format!("read the robust list of task {tid}"))?,
             sched: sys::task::sched_attr(tid).doing(|| format!("read the scheduling of task {tid}"))?,
             io_priority: sys::task::io_priority(tid).doing(|| format!("read the I/O priority of task {tid}"))?,
             affinity: sys::task::affinity(tid).doing(|| format!("read the CPUs of task {tid}"))?,
-            timer_slack: task::timer_slack(&dir, &mut buffer)?,
         })
     }
 }

@@ -58,6 +58,24 @@ pub fn manifest_head() -> Result<ManifestHead> {
     })
 }
 
+/// The files that every process and every thread has.
+pub fn names(tree: &[Process]) -> Vec<String> {
+    let number = |pid: sys::Pid| pid.as_raw() as u64;
+    let mut names = Vec::new();
+    for process in tree {
+        let pid = number(process.pid);
+        match process.is_zombie() {
+            true => names.push(kinds::CORE.of(pid).to_string()),
+            false => {
+                names.extend(process.threads.iter().map(|t| kinds::CORE.of(number(t.seized.tid())).to_string()));
+                names.extend([kinds::IDS.of(pid).to_string(), kinds::FS.of(pid).to_string()]);
+                names.extend([kinds::MM.of(pid).to_string(), kinds::PAGEMAP.of(pid).to_string()]);
+            }
+        }
+    }
+    names
+}
+
 /// Writes page maps and pages: the number of pages written.
 pub fn pages(out: &NewImageDir, collected: &mut Collected<'_>, options: &DumpOptions) -> Result<u64> {
     let page = sys::page_size();

@@ -1,7 +1,7 @@
 //! A new image directory: files are written as they come, the manifest last. Dropped before that, it takes away
 //! what it wrote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::marker::PhantomData;
@@ -42,6 +42,8 @@ pub struct NewImageDir {
     sync: bool,
     sealed: bool,
     sums: Mutex<Sums>,
+    /// Files that were made and are still empty.
+    reserved: Mutex<HashSet<String>>,
     /// Held until this dump has ended or taken away what it wrote; none where the file system has no locks.
     _lock: Option<Flock<File>>,
 }
@@ -57,7 +59,15 @@ impl NewImageDir {
     /// As [`NewImageDir::create`], with the directory's descriptor; `path` is its name in errors.
     pub fn from_fd(fd: OwnedFd, path: &Path, sync: bool) -> Result<Self> {
         let lock = lock(&fd, path)?;
-        let dir = Self { fd, path: path.to_path_buf(), sync, sealed: false, sums: Mutex::default(), _lock: lock };
+        let dir = Self {
+            fd,
+            path: path.to_path_buf(),
+            sync,
+            sealed: false,
+            sums: Mutex::default(),
+            reserved: Mutex::default(),
+            _lock: lock,
+        };
         // the mark comes before the old manifest goes: at every instant one of the two tells the truth
         dir.open_new(manifest::UNFINISHED)?;
         match unlinkat(&dir.fd, manifest::NAME, UnlinkatFlags::NoRemoveDir) {
@@ -80,7 +90,27 @@ impl NewImageDir {
         self.sums.lock().unwrap_or_else(|e| e.into_inner())
     }
 
+    /// Makes a file that will be written later: making thousands takes a file system longer than filling them.
+    pub fn reserve(&self, name: &str) -> Result<()> {
+        if self.sums().contains_key(name) {
+            return Ok(());
+        }
+        self.sums().insert(name.to_owned(), None);
+        self.open_new(name)?;
+        self.reserved().insert(name.to_owned());
+        Ok(())
+    }
+
+    fn reserved(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.reserved.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
     fn open_new(&self, name: &str) -> Result<File> {
+        if self.reserved().remove(name) {
+            let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let fd = openat(&self.fd, name, flags, Mode::empty());
+            return fd.map(File::from).map_err(|e| ImageError::io("open", self.file(name), e));
+        }
         fault::errno("create a file").map_err(|e| ImageError::io("create", self.file(name), e))?;
         // O_EXCL: whatever lies there already (a link, a device) is not written through; images hold memory, so they
         // are for the owner's eyes only
@@ -256,8 +286,8 @@ pub fn reseal(path: &Path) -> Result<Manifest> {
     let Some(manifest) = dir.manifest() else { return Err(ImageError::Missing { file: dir.file(manifest::NAME) }) };
     let manifest = manifest.renewed(&dir)?;
     let fd = dir.as_fd().try_clone_to_owned().map_err(|e| ImageError::io("open", path, e))?;
-    let sums = Mutex::default();
-    let out = NewImageDir { fd, path: path.to_path_buf(), sync: false, sealed: true, sums, _lock: None };
+    let (sums, reserved) = (Mutex::default(), Mutex::default());
+    let out = NewImageDir { fd, path: path.to_path_buf(), sync: false, sealed: true, sums, reserved, _lock: None };
     put_manifest(&out, &manifest, false)?;
     Ok(manifest)
 }

@@ -120,25 +120,47 @@ impl Batch {
 
     /// Writes entries and data into the task.
     pub fn send(&self, pid: Pid) -> Result<()> {
-        if !self.fits(0, 0) {
-            return Err(Error::state(format!("a batch of {} calls is too large for task {pid}", self.entries.len())));
+        Batch::send_all(std::iter::once(self), pid)
+    }
+
+    /// Writes several batches into their task, by as few calls as the kernel allows.
+    pub fn send_all<'b>(batches: impl Iterator<Item = &'b Batch>, pid: Pid) -> Result<()> {
+        let mut ranges: Vec<(RemoteAddr, &[u8])> = Vec::new();
+        for batch in batches {
+            if !batch.fits(0, 0) {
+                let calls = batch.entries.len();
+                return Err(Error::state(format!("a batch of {calls} calls is too large for task {pid}")));
+            }
+            ranges.push((batch.at, batch.entries.as_bytes()));
+            ranges.extend((!batch.data.is_empty()).then(|| (batch.data_at(), batch.data.as_slice())));
         }
         let failed = |errno| Error::Kernel { doing: format!("write a batch into task {pid}"), errno, help: None };
-        sys::mem::write(pid, self.at, self.entries.as_bytes()).map_err(failed)?;
-        if !self.data.is_empty() {
-            sys::mem::write(pid, self.data_at(), &self.data).map_err(failed)?;
-        }
-        Ok(())
+        let mut chunks = ranges.chunks(sys::mem::MAX_RANGES);
+        chunks.try_for_each(|chunk| sys::mem::write_scattered(pid, chunk)).map_err(failed)
     }
 
     /// Reads results and data back and reports the first call that must succeed and did not.
     pub fn fetch(&mut self, pid: Pid) -> Result<()> {
-        let failed = |errno| Error::Kernel { doing: format!("read results of task {pid}"), errno, help: None };
-        sys::mem::read_exact(pid, self.at, self.entries.as_mut_bytes()).map_err(failed)?;
-        if !self.data.is_empty() {
-            let at = self.data_at();
-            sys::mem::read_exact(pid, at, &mut self.data).map_err(failed)?;
+        Batch::fetch_all(std::iter::once(self), pid)
+    }
+
+    /// [`Batch::fetch`] of several batches of a task, by as few calls as the kernel allows.
+    pub fn fetch_all<'b>(batches: impl Iterator<Item = &'b mut Batch>, pid: Pid) -> Result<()> {
+        let mut batches: Vec<&mut Batch> = batches.collect();
+        let mut ranges: Vec<(RemoteAddr, &mut [u8])> = Vec::new();
+        for batch in &mut batches {
+            let data_at = batch.data_at();
+            ranges.push((batch.at, batch.entries.as_mut_bytes()));
+            ranges.extend((!batch.data.is_empty()).then_some((data_at, batch.data.as_mut_slice())));
         }
+        let failed = |errno| Error::Kernel { doing: format!("read results of task {pid}"), errno, help: None };
+        let mut chunks = ranges.chunks_mut(sys::mem::MAX_RANGES);
+        chunks.try_for_each(|chunk| sys::mem::read_scattered(pid, chunk)).map_err(failed)?;
+        batches.iter().try_for_each(|batch| batch.check(pid))
+    }
+
+    /// Reports the first call that must succeed and did not.
+    fn check(&self, pid: Pid) -> Result<()> {
         for (entry, must) in self.entries.iter().zip(&self.must) {
             if entry.ret == NOT_RUN {
                 return Err(Error::state(format!("task {pid} did not come to the end of its batch")));

@@ -122,8 +122,8 @@ impl<'t> Injector<'t> {
     /// Runs a batch in each thread named by its index, in waves side by side, and fetches the results.
     pub fn run(&mut self, batches: &mut [(usize, Batch)]) -> Result<()> {
         for wave in batches.chunks_mut(WAVE) {
+            Batch::send_all(wave.iter().map(|(_, batch)| batch), self.pid)?;
             for (index, batch) in wave.iter() {
-                batch.send(self.pid)?;
                 let park = self.park(*index);
                 let thread = &mut self.threads[*index];
                 let stub = self.tail.plus(tail::STUB).0;
@@ -146,9 +146,7 @@ impl<'t> Injector<'t> {
             }
             outcome?;
             fault::point("after a batch")?;
-            for (_, batch) in wave.iter_mut() {
-                batch.fetch(self.pid)?;
-            }
+            Batch::fetch_all(wave.iter_mut().map(|(_, batch)| batch), self.pid)?;
         }
         Ok(())
     }

@@ -135,7 +135,7 @@ fn is_birth(event: i32) -> bool {
 
 /// Waits for a new task to stop at its birth. It has its parent's registers, at the call that made it; the parent's
 /// clean ones are its own too.
-fn adopt_newborn(tid: Pid, regs: &Regs) -> Result<Member> {
+pub fn adopt_newborn(tid: Pid, regs: &Regs) -> Result<Member> {
     match ptrace::wait(tid, true).doing(|| format!("wait for task {tid}"))? {
         Some((_, Event::Stopped { .. })) => Ok(Member { tid, regs: *regs }),
         other => Err(Error::state(format!("task {tid} did not stop at its birth: {other:?}"))),

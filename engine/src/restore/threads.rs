@@ -1,12 +1,13 @@
 //! The threads stage: every thread is cloned with its id, and each gives itself what only it can.
 
 use super::creds;
-use super::crew::{Member, Program, run_all};
+use super::crew::{Member, Program, adopt_newborn, run_all};
 use super::load::{Images, TaskImage, ThreadImage};
-use super::tree::Tree;
+use super::tree::{OPTIONS, Tree};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::ThreadCoreEntry;
 use crate::sys::clone::CloneArgs;
+use crate::sys::ptrace::{self, options};
 use crate::sys::task::SchedAttr;
 use crate::sys::{self, Errno};
 use zerocopy::IntoBytes;
@@ -16,15 +17,19 @@ const THREAD: u64 = (libc::CLONE_VM
     | libc::CLONE_FILES
     | libc::CLONE_SIGHAND
     | libc::CLONE_THREAD
-    | libc::CLONE_SYSVSEM) as u64;
+    | libc::CLONE_SYSVSEM
+    | libc::CLONE_PTRACE) as u64;
 
-/// Clones the threads of all processes.
+/// Clones the threads of all processes. The kernel attaches us to each at its birth, by CLONE_PTRACE and not by an
+/// event: so a leader makes all its threads without a stop.
 pub fn spawn(images: &Images, tree: &mut Tree) -> Result<()> {
-    let mut born = Vec::new();
     for (i, task) in images.tasks.iter().enumerate() {
         if others(task).next().is_none() {
             continue;
         }
+        let leader = &tree.leaders[i];
+        ptrace::set_options(leader.tid, OPTIONS & !options::TRACE_CHILDREN)
+            .doing(|| format!("keep process {} from stopping at each birth", task.pid()))?;
         let mut program = Program::new(&tree.layout);
         for thread in others(task) {
             let batch = program.room(1, 144);
@@ -33,18 +38,11 @@ pub fn spawn(images: &Images, tree: &mut Tree) -> Result<()> {
             let args = batch.put(args.as_bytes());
             batch.call_for(libc::SYS_clone3, &[args.0, size_of::<CloneArgs>() as u64], thread.tid.as_raw().into());
         }
-        let members = run_all(tree.layout.stub(), &mut [(&tree.leaders[i], program)]);
-        let members = members.map_err(|e| explain(e, task))?;
-        if members.len() != others(task).count() {
-            return Err(Error::state(format!("process {} has not all of its threads", task.pid())));
-        }
-        born.push((i, members));
-    }
-    for (i, mut members) in born {
-        // In the order of the images.
-        let place = |tid| others(&images.tasks[i]).position(|t| t.tid == tid);
-        members.sort_by_key(|m| place(m.tid));
-        tree.threads[i] = members;
+        run_all(tree.layout.stub(), &mut [(leader, program)]).map_err(|e| explain(e, task))?;
+        let threads = others(task).map(|thread| adopt_newborn(thread.tid, leader.regs())).collect::<Result<_>>()?;
+        ptrace::set_options(leader.tid, OPTIONS)
+            .doing(|| format!("have process {} stop at births again", task.pid()))?;
+        tree.threads[i] = threads;
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ impl Drop for Tree {
 }
 
 /// What the kernel attaches us with to everything that is created.
-const OPTIONS: i32 = options::TRACE_CHILDREN | options::TRACE_EXEC | options::EXIT_KILL | options::SYSGOOD;
+pub const OPTIONS: i32 = options::TRACE_CHILDREN | options::TRACE_EXEC | options::EXIT_KILL | options::SYSGOOD;
 
 /// Creates all processes.
 pub fn grow(images: &Images, options: &RestoreOptions, needs: &Needs, plan: &Plan) -> Result<Tree> {

@@ -36,6 +36,41 @@ pub fn read_ranges(pid: Pid, ranges: &[(RemoteAddr, u64)], buffer: &mut [u8]) ->
         .map(|n| n as usize)
 }
 
+/// The most ranges that one call takes (IOV_MAX).
+pub const MAX_RANGES: usize = 1024;
+
+/// Reads each range into its own buffer, all exactly; at most [`MAX_RANGES`].
+pub fn read_scattered(pid: Pid, ranges: &mut [(RemoteAddr, &mut [u8])]) -> Result<()> {
+    let local: Vec<libc::iovec> = ranges
+        .iter_mut()
+        .map(|(_, buffer)| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() })
+        .collect();
+    let remote: Vec<libc::iovec> =
+        ranges.iter().map(|(at, buffer)| libc::iovec { iov_base: at.0 as *mut _, iov_len: buffer.len() }).collect();
+    let (count, whole) = (local.len() as libc::c_ulong, local.iter().map(|l| l.iov_len).sum::<usize>());
+    // SAFETY: each of `local` is a live buffer of ours that nothing else refers to.
+    let n = check(
+        unsafe { libc::process_vm_readv(pid.as_raw(), local.as_ptr(), count, remote.as_ptr(), count, 0) } as i64
+    )?;
+    if n as usize == whole { Ok(()) } else { Err(super::Errno::EFAULT) }
+}
+
+/// Writes each range, all exactly; at most [`MAX_RANGES`].
+pub fn write_scattered(pid: Pid, ranges: &[(RemoteAddr, &[u8])]) -> Result<()> {
+    let local: Vec<libc::iovec> = ranges
+        .iter()
+        .map(|(_, bytes)| libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() })
+        .collect();
+    let remote: Vec<libc::iovec> =
+        ranges.iter().map(|(at, bytes)| libc::iovec { iov_base: at.0 as *mut _, iov_len: bytes.len() }).collect();
+    let (count, whole) = (local.len() as libc::c_ulong, local.iter().map(|l| l.iov_len).sum::<usize>());
+    // SAFETY: each of `local` is a live buffer that is only read; the remote side is checked by the kernel.
+    let n = check(
+        unsafe { libc::process_vm_writev(pid.as_raw(), local.as_ptr(), count, remote.as_ptr(), count, 0) } as i64
+    )?;
+    if n as usize == whole { Ok(()) } else { Err(super::Errno::EFAULT) }
+}
+
 /// Writes exactly `bytes` to writable memory of the task.
 pub fn write(pid: Pid, at: RemoteAddr, bytes: &[u8]) -> Result<()> {
     let mut done = 0;
