@@ -2,18 +2,22 @@
 //! working directory, root, mapped files).
 
 use super::freeze::Process;
+use super::outside::OutsideDescriptor;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdinfoEntry, FileEntry, FsEntry};
 use crate::kind::{self, Descriptor, DumpContext};
 use crate::options::DumpOptions;
+use crate::parallel;
 use crate::proc::fdinfo::{self, FdInfo};
-use crate::proc::task;
 use crate::sys::kcmp::{What, kcmp};
 use crate::sys::{self, Pid};
 use nix::sys::stat::{FileStat, fstat};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
+
+/// Descriptors that we hold copies of at a time.
+const WINDOW: usize = 256;
 
 /// What two descriptors of one open file description have in common for sure: kcmp is asked only within such a group.
 type Group = (u64, u64, u32, i64);
@@ -30,42 +34,42 @@ pub struct Files<'a> {
     /// For each group its members in kcmp's order: a descriptor each, the file's id and its type.
     known: HashMap<Group, Vec<(Pid, i32, u32, i32)>>,
     paths: HashMap<PathKey, u32>,
-    buffer: Vec<u8>,
 }
 
 impl<'a> Files<'a> {
     /// No file yet.
     pub fn new(options: &'a DumpOptions) -> Files<'a> {
         let cx = DumpContext::new(options);
-        Files { entries: Vec::new(), cx, known: HashMap::new(), paths: HashMap::new(), buffer: Vec::new() }
+        Files { entries: Vec::new(), cx, known: HashMap::new(), paths: HashMap::new() }
     }
 
     /// The descriptors of a process.
-    pub fn table(&mut self, process: &Process) -> Result<Vec<FdinfoEntry>> {
-        let pidfd = sys::pidfd::open(process.pid).doing(|| format!("open a pidfd of process {}", process.pid))?;
+    pub fn table(&mut self, process: &Process, descriptors: Vec<OutsideDescriptor>) -> Result<Vec<FdinfoEntry>> {
         let pid = process.speaker();
         // A zombie leader's table is gone; its threads still have it.
-        let (dir, source) = match process.has_dead_leader() {
-            false => (None, pidfd),
-            true => {
-                (Some(process.dir.thread(pid)?), sys::pidfd::open_thread(pid).doing(|| "open a pidfd of a thread")?)
-            }
-        };
-        let dir = dir.as_ref().unwrap_or(&process.dir);
-        let mut numbers = task::descriptors(dir)?;
-        numbers.sort_unstable();
-        let mut table = Vec::with_capacity(numbers.len());
-        for fd in numbers {
-            let link = dir.readlink(&format!("fd/{fd}"))?;
-            let info = fdinfo::read(dir, fd, &mut self.buffer)?;
+        let source = match process.has_dead_leader() {
+            false => sys::pidfd::open(pid),
+            true => sys::pidfd::open_thread(pid),
+        }
+        .doing(|| format!("open a pidfd of task {pid}"))?;
+        let mut table = Vec::with_capacity(descriptors.len());
+        let copy = |fd: i32| -> Result<(OwnedFd, FileStat)> {
             let copy = sys::pidfd::get_fd(source.as_fd(), fd)
                 .doing(|| format!("take a copy of descriptor {fd} of task {pid}"))?;
             let stat = fstat(&copy).doing(|| format!("look at descriptor {fd} of task {pid}"))?;
-            let flags = u32::from(info.flags & libc::O_CLOEXEC as u32 != 0);
-            let descriptor = Descriptor { pid, fd, link, stat, info, copy };
-            let (id, r#type) = self.of_descriptor(&descriptor)?;
-            kind::locks::dump(&descriptor, process.pid, id, &mut self.cx)?;
-            table.push(FdinfoEntry { id, flags, r#type, fd: fd as u32, xattr_security_selinux: None });
+            Ok((copy, stat))
+        };
+        let mut descriptors = descriptors.into_iter();
+        while descriptors.len() > 0 {
+            let window: Vec<OutsideDescriptor> = descriptors.by_ref().take(WINDOW).collect();
+            let copies = parallel::map(&window, |descriptor| copy(descriptor.fd))?;
+            for (OutsideDescriptor { fd, link, info }, (copy, stat)) in window.into_iter().zip(copies) {
+                let flags = u32::from(info.flags & libc::O_CLOEXEC as u32 != 0);
+                let descriptor = Descriptor { pid, fd, link, stat, info, copy };
+                let (id, r#type) = self.of_descriptor(&descriptor)?;
+                kind::locks::dump(&descriptor, process.pid, id, &mut self.cx)?;
+                table.push(FdinfoEntry { id, flags, r#type, fd: fd as u32, xattr_security_selinux: None });
+            }
         }
         Ok(table)
     }

@@ -22,6 +22,7 @@ use crate::fault;
 use crate::image::NewImageDir;
 use crate::image::proto::{FdinfoEntry, FsEntry, MmEntry, StasisGuard, StasisRestartEntry, StasisTaskEntry};
 use crate::options::{AfterDump, DumpOptions};
+use crate::parallel;
 use crate::proc::{smaps, task, timers};
 use crate::remote::Leftover;
 use crate::sys::kcmp::What;
@@ -29,6 +30,7 @@ use crate::sys::{self, Pid, RemoteAddr};
 use cgroup::Cgroup;
 use cores::CoreWriter;
 use freeze::Process;
+use outside::OutsideProcess;
 use std::time::{Duration, Instant};
 
 /// What a dump did.
@@ -76,6 +78,7 @@ struct OfProcess {
 /// An object that cannot be dumped, something the kernel refused, or the disk: in every case the tree runs on as if
 /// nothing had happened, and the directory does not look complete.
 pub fn run(options: &DumpOptions) -> Result<Report> {
+    sys::file::widen_table();
     let out = NewImageDir::create(&options.common.images_dir, options.sync)?;
     fault::point("begin")?;
     let started = Instant::now();
@@ -131,10 +134,11 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
     };
     let shared = Shared::find(tree)?;
     let layout = stasis_arch::native::xstate::Layout::native();
+    let outside = parallel::map(tree, |p| (!p.is_zombie()).then(|| OutsideProcess::read(p)).transpose())?;
     let mut live = 0;
-    for process in tree {
+    for (process, outside) in tree.iter_mut().zip(outside) {
         cancel::check()?;
-        if process.is_zombie() {
+        let Some(outside) = outside else {
             writer.put(process.pid, core::of_zombie(process))?;
             collected.tasks.push(core::extra_of_zombie(process));
             let pid = process.pid;
@@ -148,8 +152,8 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
                 vdso: None,
             });
             continue;
-        }
-        let of_process = collect_process(process, shared.ids(live), &layout, &mut collected, writer)?;
+        };
+        let of_process = collect_process(process, outside, shared.ids(live), &layout, &mut collected, writer)?;
         collected.processes.push(of_process);
         live += 1;
     }
@@ -202,6 +206,7 @@ impl Shared {
 /// Asks for everything of one process.
 fn collect_process(
     process: &mut Process,
+    outside: OutsideProcess,
     ids: crate::image::proto::TaskKobjIdsEntry,
     layout: &stasis_arch::native::xstate::Layout,
     collected: &mut Collected<'_>,
@@ -209,21 +214,20 @@ fn collect_process(
 ) -> Result<OfProcess> {
     let pid = process.speaker();
     let mut buffer = Vec::new();
-    let mut look = || -> Result<_> {
-        let areas = smaps::read(&process.dir.thread(pid)?, &mut buffer)?;
+    let look = |areas: Vec<smaps::Area>| -> Result<_> {
         let mut vdso = memory::vdso(pid, &areas)?;
         let leftover = vdso.as_mut().and_then(|(at, bytes)| Leftover::find(pid, RemoteAddr(*at), bytes));
         Ok((areas, vdso, leftover))
     };
-    let (mut areas, mut vdso, mut leftover) = look()?;
+    let (mut areas, mut vdso, mut leftover) = look(outside.areas)?;
     if let Some(found) = &leftover {
         process.threads.iter_mut().try_for_each(|t| t.seized.go_home(found))?;
         // On its way home a thread may have made the area that a killed engine asked it for.
-        (areas, vdso, leftover) = look()?;
+        (areas, vdso, leftover) = look(smaps::read(&process.dir.thread(pid)?, &mut buffer)?)?;
     }
     let table = match collected.tables.iter().any(|(id, _)| *id == ids.files_id) {
         true => None,
-        false => Some((ids.files_id, collected.files.table(process)?)),
+        false => Some((ids.files_id, collected.files.table(process, outside.descriptors)?)),
     };
     collected.tables.extend(table);
     let fs = collected.files.directories(process)?;

@@ -185,7 +185,7 @@ impl<'t> Injector<'t> {
             let home = stub::way_home(at.plus(offset).0, &thread.regs().rewound(true), thread.mask());
             code[offset as usize..][..home.len()].copy_from_slice(home.as_bytes());
         }
-        write_code(pid, at, &code)
+        write_code(pid, &[(at, &code)])
     }
 
     /// Undoes [`Injector::lend`], also half done.
@@ -320,26 +320,27 @@ fn write_tail(
     bytes[tail::STUB as usize..][..stub::DUMP.len()].copy_from_slice(&stub::DUMP);
     let home = stub::way_home(at.plus(tail::HOME).0, &leader.regs().rewound(true), leader.mask());
     bytes[tail::HOME as usize..][..home.len()].copy_from_slice(home.as_bytes());
-    ptrace::poke_bytes(leader.tid(), at, &bytes).doing(|| format!("write the stub into task {}", leader.tid()))
+    write_code(leader.tid(), &[(at, &bytes)])
 }
 
 /// Clears the tail, the mark last: what a killed engine leaves of it must still be found, or each such kill would cost
 /// the vDSO a piece of its room.
 fn clear_tail(pid: Pid, at: RemoteAddr) -> Result<()> {
     const MARK: usize = size_of::<u64>();
-    ptrace::poke_bytes(pid, at.plus(MARK as u64), &[0; tail::LEN - MARK])
-        .and_then(|()| ptrace::poke_bytes(pid, at, &[0; MARK]))
-        .doing(|| format!("clear the vDSO's tail of task {pid}"))
+    write_code(pid, &[(at.plus(MARK as u64), &[0; tail::LEN - MARK]), (at, &[0; MARK])])
 }
 
-/// Writes into memory that the process itself may not write.
-fn write_code(pid: Pid, at: RemoteAddr, code: &[u8]) -> Result<()> {
-    let written = sys::mem::open(pid, true).and_then(|mem: File| sys::mem::write_forced(&mem, at, code));
-    match written {
-        Ok(()) => Ok(()),
-        // Where /proc/PID/mem is closed to us, ptrace is not.
-        Err(_) => ptrace::poke_bytes(pid, at, code).doing(|| format!("write code into task {pid}")),
+/// Writes pieces, one after the other, into memory that the process itself may not write.
+fn write_code(pid: Pid, pieces: &[(RemoteAddr, &[u8])]) -> Result<()> {
+    let mem: Option<File> = sys::mem::open(pid, true).ok();
+    for &(at, code) in pieces {
+        let written = mem.as_ref().is_some_and(|mem| sys::mem::write_forced(mem, at, code).is_ok());
+        // Where /proc/PID/mem is closed to us, ptrace is not; but it takes a call for each word.
+        if !written {
+            ptrace::poke_bytes(pid, at, code).doing(|| format!("write code into task {pid}"))?;
+        }
     }
+    Ok(())
 }
 
 /// Waits until `done`, which looks at the memory of the running thread, without keeping the processor from it.

@@ -101,8 +101,14 @@ impl Seized {
         const KNOWN: [&str; 4] = ["nanosleep", "nsleep", "futex", "poll"];
         let read = |name| std::fs::read_to_string(format!("/proc/{}/{name}", self.tid)).unwrap_or_default();
         let asleep = || read("syscall").starts_with(&format!("{NR_RESTART} "));
+        // How often it left the processor: what is read between two equal counts is read of a thread that did not run.
+        let switches = || {
+            let status = read("status");
+            status.lines().filter(|line| line.contains("ctxt_switches")).map(str::to_owned).collect::<Vec<_>>()
+        };
         let started = std::time::Instant::now();
         while started.elapsed() < std::time::Duration::from_millis(200) {
+            let before = switches();
             if asleep() {
                 // The call stack tells; the wait channel alone may be too far up. A thread that is just on its way to
                 // sleep shows an empty stack, or half of one.
@@ -111,8 +117,9 @@ impl Seized {
                     return line.to_owned();
                 }
                 // On some kernels a sleep shows no frame of its own: its functions count as the scheduler's, which
-                // are left out.
-                if !stack.is_empty() && asleep() {
+                // are left out. The same is seen for a moment of a thread that has not quite left our stop yet.
+                let stopping = stack.contains("ptrace") || stack.contains("signal");
+                if !stack.is_empty() && !stopping && asleep() && switches() == before {
                     return "nanosleep".to_owned();
                 }
             }

@@ -49,6 +49,7 @@ pub struct Report {
 /// something the kernel refused: in every case no process and no file is left behind.
 pub fn run(options: &RestoreOptions) -> Result<Report> {
     let started = Instant::now();
+    crate::sys::file::widen_table();
     let images = load::load(&options.common.images_dir)?;
     pids::await_free(&images)?;
     let root = memory::root(options)?;

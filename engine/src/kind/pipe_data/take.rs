@@ -27,6 +27,15 @@ pub struct Contents {
     quiet: HashMap<u32, Vec<u32>>,
     /// Fifos that are open for writing.
     written: HashSet<u32>,
+    scratch: Option<Scratch>,
+}
+
+/// A pipe of ours that contents are copied into, one after the other.
+#[derive(Debug)]
+struct Scratch {
+    r: OwnedFd,
+    w: OwnedFd,
+    size: i32,
 }
 
 impl Contents {
@@ -71,7 +80,7 @@ impl Contents {
             true => Some(reopen(own, libc::O_RDONLY | libc::O_NONBLOCK).doing(doing)?),
         };
         let from = reader.as_ref().map_or(own, |fd| fd.as_fd());
-        let (bytes, stretches) = copy_content(from, size, len).doing(doing)?;
+        let (bytes, stretches) = self.copy_content(from, size, len).doing(doing)?;
         if bytes.len() != len {
             let what = format!("only {} of {len} bytes in {} could be copied", bytes.len(), descriptor.describe());
             return Err(Error::state(what).with_help(MORE_ROOM));
@@ -148,30 +157,64 @@ impl Contents {
         }
         Ok(writer.finish()?)
     }
+
+    /// The scratch pipe with a copy of what is in another one of `size` bytes.
+    fn copy_of(&mut self, from: BorrowedFd<'_>, size: i32) -> sys::Result<&Scratch> {
+        let scratch = match self.scratch.take().filter(|scratch| scratch.size == size) {
+            Some(scratch) => scratch.emptied()?,
+            None => Scratch::new(size)?,
+        };
+        let scratch = self.scratch.insert(scratch);
+        match sys::file::tee(from, scratch.w.as_fd(), i32::MAX as usize) {
+            Ok(_) | Err(Errno::EAGAIN) => Ok(scratch),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The bytes in a pipe and, if there are packets in it, how the bytes are divided.
+    fn copy_content(
+        &mut self,
+        from: BorrowedFd<'_>,
+        size: i32,
+        len: usize,
+    ) -> sys::Result<(Vec<u8>, Vec<StasisPipeStretch>)> {
+        let scratch = self.copy_of(from, size)?;
+        let (bytes, pieces) = read_pieces(scratch.r.as_fd(), scratch.w.as_fd(), len)?;
+        if !pieces.iter().any(|(_, packet)| *packet) {
+            return Ok((bytes, Vec::new()));
+        }
+        let scratch = self.copy_of(from, size)?;
+        Ok((bytes, stretches(scratch.r.as_fd(), pieces)?))
+    }
 }
 
-/// A new pipe with a copy of what is in another one of `size` bytes.
-fn copy_of(from: BorrowedFd<'_>, size: i32) -> sys::Result<(OwnedFd, OwnedFd)> {
-    let (r, w) = nix::unistd::pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)?;
-    // One buffer more than the other can have in use: for the mark of read_pieces.
-    if fcntl(&w, FcntlArg::F_SETPIPE_SZ(size.saturating_add(1))).is_err() && fcntl(&w, FcntlArg::F_GETPIPE_SZ)? < size {
-        fcntl(&w, FcntlArg::F_SETPIPE_SZ(size))?;
+impl Scratch {
+    fn new(size: i32) -> sys::Result<Scratch> {
+        let (r, w) = nix::unistd::pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)?;
+        // One buffer more than the other can have in use: for the mark of read_pieces.
+        if fcntl(&w, FcntlArg::F_SETPIPE_SZ(size.saturating_add(1))).is_err()
+            && fcntl(&w, FcntlArg::F_GETPIPE_SZ)? < size
+        {
+            fcntl(&w, FcntlArg::F_SETPIPE_SZ(size))?;
+        }
+        Ok(Scratch { r, w, size })
     }
-    match sys::file::tee(from, w.as_fd(), i32::MAX as usize) {
-        Ok(_) | Err(Errno::EAGAIN) => Ok((r, w)),
-        Err(e) => Err(e),
+
+    /// Takes out what the last one left.
+    fn emptied(self) -> sys::Result<Scratch> {
+        let mut rest = [0; 4096];
+        loop {
+            match nix::unistd::read(&self.r, &mut rest) {
+                Ok(_) => {}
+                Err(Errno::EAGAIN) => return Ok(self),
+                Err(e) => return Err(e),
+            }
+        }
     }
 }
 
-/// The bytes in a pipe and, if there are packets in it, how the bytes are divided.
-fn copy_content(from: BorrowedFd<'_>, size: i32, len: usize) -> sys::Result<(Vec<u8>, Vec<StasisPipeStretch>)> {
-    let (r, w) = copy_of(from, size)?;
-    let (bytes, pieces) = read_pieces(r.as_fd(), w.as_fd(), len)?;
-    if !pieces.iter().any(|(_, packet)| *packet) {
-        return Ok((bytes, Vec::new()));
-    }
-    drop((r, w));
-    let (r, _w) = copy_of(from, size)?;
+/// How the bytes of a pipe with packets in it are divided, by a copy of it that is read anew.
+fn stretches(r: BorrowedFd<'_>, pieces: Vec<(usize, bool)>) -> sys::Result<Vec<StasisPipeStretch>> {
     let mut stretches = Vec::new();
     let mut push = |len: usize, packet: bool| {
         if len > 0 {
@@ -179,11 +222,11 @@ fn copy_content(from: BorrowedFd<'_>, size: i32, len: usize) -> sys::Result<(Vec
         }
     };
     for (len, packet) in pieces {
-        let stream = if packet { stream_before_packet(r.as_fd(), len)? } else { len };
+        let stream = if packet { stream_before_packet(r, len)? } else { len };
         push(stream, false);
         push(len - stream, packet);
     }
-    Ok((bytes, stretches))
+    Ok(stretches)
 }
 
 /// Bytes, and the pieces they came in: the length of each, and whether a packet ended it.
