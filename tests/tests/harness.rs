@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 /// A test of the harness at this path.
 type Test = fn(&Path) -> anyhow::Result<()>;
 
+/// The case that most tests run.
 const CASE: &str = "tree/single";
 
 fn main() -> ExitCode {
@@ -26,12 +27,13 @@ fn main() -> ExitCode {
         }
     };
     let root = nix::unistd::geteuid().is_root();
-    let tests: [(&str, Test); 6] = [
+    let tests: [(&str, Test); 7] = [
         ("an_engine_that_does_nothing", does_nothing),
         ("an_engine_that_only_kills", only_kills),
         ("an_engine_that_fails", fails),
         ("an_engine_that_leaves_a_process", leaves_a_process),
         ("an_engine_that_stops_the_tree", stops_the_tree),
+        ("an_engine_with_a_low_limit_of_descriptors", few_descriptors),
         ("ctrl_c_leaves_nothing", ctrl_c),
     ];
     let mut trials: Vec<Trial> = tests
@@ -55,9 +57,9 @@ fn engine(script: &str) -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
     Ok((dir, path))
 }
 
-fn start(harness: &Path, engine: &Path, route: &str) -> anyhow::Result<Child> {
+fn start(harness: &Path, engine: &Path, route: &str, case: &str) -> anyhow::Result<Child> {
     let mut command = Command::new(harness);
-    command.args(["run", "--prebuilt", "--exact", "--route", route, "--engine"]).arg(engine).arg(CASE);
+    command.args(["run", "--prebuilt", "--exact", "--route", route, "--engine"]).arg(engine).arg(case);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Ok(command.spawn()?)
 }
@@ -65,7 +67,7 @@ fn start(harness: &Path, engine: &Path, route: &str) -> anyhow::Result<Child> {
 /// Runs a script as the engine by a route; the case must fail and the report say so.
 fn must_fail(harness: &Path, script: &str, route: &str, report: &str) -> anyhow::Result<()> {
     let (_dir, engine) = engine(script)?;
-    let out = start(harness, &engine, route)?.wait_with_output()?;
+    let out = start(harness, &engine, route, CASE)?.wait_with_output()?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     anyhow::ensure!(out.status.code() == Some(1), "the exit status is {}:\n{text}", out.status);
     anyhow::ensure!(text.contains(report), "no `{report}` in:\n{text}");
@@ -93,9 +95,18 @@ fn stops_the_tree(harness: &Path) -> anyhow::Result<()> {
     must_fail(harness, "kill -STOP $pid; exit 0", "leave-running", "state runs → stopped")
 }
 
+/// A shell gives its programs a low soft limit; what a tree has open is more than that.
+fn few_descriptors(harness: &Path) -> anyhow::Result<()> {
+    let (_dir, engine) = engine(&format!("ulimit -S -n 64; exec {} \"$@\"", stasis_tests::engine::path()?.display()))?;
+    let out = start(harness, &engine, "once", "files/many_files")?.wait_with_output()?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    anyhow::ensure!(text.ends_with("1 passed, 0 failed, 0 skipped\n"), "the last line of:\n{text}");
+    nothing_left(&engine)
+}
+
 fn ctrl_c(harness: &Path) -> anyhow::Result<()> {
     let (_dir, engine) = engine("exec sleep 1000")?;
-    let mut child = start(harness, &engine, "once")?;
+    let mut child = start(harness, &engine, "once", CASE)?;
     let run = stasis_tests::target()?.join(format!("zdtm/run-{}", child.id()));
     let until = Instant::now() + Duration::from_secs(20);
     while !run.join("tree-single.once/img-1/dump.out").exists() {
