@@ -168,6 +168,9 @@ impl Freezer {
 
     fn list_children(&mut self, index: usize, tids: &[Pid]) -> Result<()> {
         self.processes[index].listed = self.known.len();
+        if tids.len() > MANY_THREADS && !is_parent(self.processes[index].pid)? {
+            return Ok(());
+        }
         let dir = &self.processes[index].dir;
         let of_threads = parallel::map(tids, |tid| {
             let file = format!("task/{tid}/children");
@@ -348,6 +351,22 @@ fn thread(mut seized: Seized, stopped_by: Option<u32>, outside: Outside) -> Resu
     seized.resolve_restart()?;
     seized.abort_rseq()?;
     Ok(Thread { seized, outside, stopped_by })
+}
+
+/// With more threads than this, to look at every process of the machine is less than to ask each thread for its children.
+const MANY_THREADS: usize = 1000;
+
+/// Whether any process names `pid` as its parent.
+fn is_parent(pid: Pid) -> Result<bool> {
+    let mut buffer = Vec::new();
+    for other in task::processes()? {
+        match ProcDir::open(other).and_then(|dir| stat::read(&dir, &mut buffer)) {
+            Ok(stat) if stat.ppid == pid => return Ok(true),
+            Err(e) if !e.is_gone() => return Err(e.into()),
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 /// A process that is gone has no threads and no children.

@@ -42,6 +42,13 @@ pub fn threads(dir: &ProcDir) -> Result<Vec<Pid>> {
     dir.list("task", |name| value(name, |line| line.int("a tid")).map(Pid::from_raw))
 }
 
+/// Every process of the machine, or of the pid namespace that /proc shows.
+pub fn processes() -> Result<Vec<Pid>> {
+    // Among them lie files with names of their own.
+    let number = |name: &[u8]| Ok(value(name, |line| line.int("a pid")).ok());
+    Ok(ProcDir::root()?.list(".", number)?.into_iter().flatten().map(Pid::from_raw).collect())
+}
+
 /// The open descriptors of a process or thread, in ascending order.
 pub fn descriptors(dir: &ProcDir) -> Result<Vec<RawFd>> {
     dir.list("fd", |name| value(name, |line| line.int("a descriptor")))
