@@ -155,9 +155,10 @@ impl Freezer {
         Ok((pid, tids))
     }
 
-    /// Waits until the threads that were told to stop have done so.
+    /// Waits until the threads that were told to stop have done so. For the last first: when it has stopped most others
+    /// have. On a busy machine each wait costs a time slice.
     fn await_all(&mut self, asked: Vec<(Pid, Pid)>) -> Result<()> {
-        for (pid, tid) in asked {
+        for (pid, tid) in asked.into_iter().rev() {
             if let Some(signal) = self.await_stop(tid)? {
                 let stopped_by = (signal != libc::SIGTRAP).then_some(signal as u32);
                 self.threads.entry(pid).or_default().push((Seized::adopt(tid)?, stopped_by));

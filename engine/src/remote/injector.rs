@@ -122,6 +122,7 @@ impl<'t> Injector<'t> {
     /// Runs a batch in each thread named by its index, in waves side by side, and fetches the results.
     pub fn run(&mut self, batches: &mut [(usize, Batch)]) -> Result<()> {
         for wave in batches.chunks_mut(WAVE) {
+            crate::cancel::check()?;
             Batch::send_all(wave.iter().map(|(_, batch)| batch), self.pid)?;
             for (index, batch) in wave.iter() {
                 let park = self.park(*index);
@@ -132,7 +133,8 @@ impl<'t> Injector<'t> {
                 thread.resume()?;
             }
             let mut outcome = Ok(());
-            for (index, batch) in wave.iter_mut() {
+            // The last first: when it is through most others are. On a busy machine each wait costs a time slice.
+            for (index, batch) in wave.iter_mut().rev() {
                 let (at, pid) = (batch.last_result_at(), self.pid);
                 let done = || sys::mem::read_word(pid, at).map(|ret| ret as i64 != NOT_RUN);
                 let waited = poll(&mut self.threads[*index], BATCH, done);
@@ -140,7 +142,7 @@ impl<'t> Injector<'t> {
                 outcome = outcome.and(waited).and(asked);
             }
             // All are on their way to their stops before the first is waited for.
-            for (index, _) in wave.iter() {
+            for (index, _) in wave.iter().rev() {
                 let halted = self.threads[*index].await_halt();
                 outcome = outcome.and(halted.and_then(|regs| self.check_place(*index, regs)).map(drop));
             }

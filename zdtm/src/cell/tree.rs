@@ -92,10 +92,14 @@ impl Tree {
 
     /// Fails unless the tree looks as it did; what is in motion gets a moment.
     pub fn compare(&mut self, before: &Witness, when: &str, tolerance: Tolerance) -> Step {
-        let until = Instant::now() + MOMENT;
+        let since = Instant::now();
+        let mut moment = None;
         loop {
             self.reap();
-            let differences = before.differences(&Witness::take(self.root), &self.spec.exempt, tolerance);
+            let witness = Witness::take(self.root);
+            // A moment of a tree that takes long to look at, or of a busy machine, is longer.
+            let moment = *moment.get_or_insert_with(|| MOMENT + 5 * since.elapsed());
+            let differences = before.differences(&witness, &self.spec.exempt, tolerance);
             if differences.is_empty() {
                 return Ok(());
             }
@@ -103,7 +107,7 @@ impl Tree {
                 let how = self.verdict_text().unwrap_or_else(|| status.to_string());
                 return Err(Failure::with(format!("the tree's root ended {when}: {how}"), self.log_tail()));
             }
-            if Instant::now() > until {
+            if since.elapsed() > moment {
                 return Err(Failure::with(format!("the tree differs {when}"), summary(differences)));
             }
             thread::sleep(Duration::from_millis(20));
