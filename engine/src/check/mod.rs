@@ -2,6 +2,7 @@
 
 pub mod cpu;
 mod files;
+pub mod kernel;
 mod memory;
 mod net;
 mod netlink;

@@ -52,6 +52,9 @@ fn run_check(parsed: &Parsed) -> Result<u8, CliError> {
         return say(&check::names().map(|name| format!("{name}\n")).collect::<String>());
     }
     let report = if features.is_empty() {
+        if let Some(path) = check::kernel::refresh().filter(|_| !parsed.flag("json")) {
+            say(&format!("What the engine goes by is kept until the next boot in {}.\n", path.display()))?;
+        }
         check::run(&Depth {
             extra: parsed.flag("extra") || parsed.flag("all"),
             experimental: parsed.flag("experimental") || parsed.flag("all"),

@@ -3,17 +3,16 @@
 
 use super::files::Files;
 use super::freeze::Process;
+use super::pages;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{StasisVmaFlags, StasisVmaName, VmaEntry};
 use crate::proc::maps::{Mapping, Name};
 use crate::proc::smaps::{Area, VmFlags};
 use crate::remote::Leftover;
-use crate::sys::pagemap::{Query, Region, category, scan};
-use crate::sys::{self, Errno, Pid, RemoteAddr};
+use crate::sys::{self, Pid, RemoteAddr};
 use crate::vma::{self, status};
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::fd::AsFd;
 
 /// The address space of a process, ready for the images.
 pub struct Memory {
@@ -90,8 +89,8 @@ pub fn collect(
         memory.vmas.push(describe(pid, area, files, segments, &mut mapped)?);
         memory.note_extras(area);
     }
-    let pagemap = process.dir.open_file(&format!("task/{pid}/pagemap"))?;
-    let pages = private_pages(pid, pagemap.as_fd(), areas, &memory.vmas)?;
+    let pagemap = File::from(process.dir.open_file(&format!("task/{pid}/pagemap"))?);
+    let pages = pages::private(pid, &pagemap, areas, &memory.vmas)?;
     (memory.runs, memory.guards) = (pages.runs, pages.guards);
     if let Some((start, bytes)) = &memory.vdso {
         let run = (*start, start + bytes.len() as u64);
@@ -268,61 +267,4 @@ fn advice(flags: VmFlags) -> Option<u64> {
     ];
     let bits = kinds.iter().filter(|(flag, _)| flags.contains(*flag)).fold(0, |bits, (_, advice)| bits | 1 << advice);
     (bits != 0).then_some(bits)
-}
-
-/// Whether an area's own pages are in the images of the process.
-fn has_private_pages(entry: &VmaEntry) -> bool {
-    let without = status::VDSO | status::VVAR | status::VSYSCALL | status::FILE_SHARED | status::ANON_SHARED;
-    entry.status & without == 0 && entry.flags & vma::MAP_DROPPABLE as u32 == 0
-}
-
-/// The pages of private areas.
-#[derive(Default)]
-struct Pages {
-    /// Those with content of their own.
-    runs: Vec<(u64, u64)>,
-    /// Guards.
-    guards: Vec<(u64, u64)>,
-}
-
-/// The pages that private areas hold of their own: present or swapped out, and neither of a file nor the zero page.
-fn private_pages(pid: Pid, pagemap: std::os::fd::BorrowedFd<'_>, areas: &[Area], vmas: &[VmaEntry]) -> Result<Pages> {
-    let user = |a: &&Area| a.mapping.kind() != Name::Vsyscall;
-    let Some(first) = areas.iter().find(user) else { return Ok(Pages::default()) };
-    let last = areas.iter().rev().find(user).unwrap_or(first);
-    let (start, end) = (first.mapping.range.start, last.mapping.range.end);
-    let mut query = Query {
-        inverted: category::FILE | category::PFNZERO,
-        all_of: category::FILE | category::PFNZERO,
-        any_of: category::PRESENT | category::SWAPPED,
-        report: category::GUARD,
-    };
-    let mut found: Vec<Region> = Vec::new();
-    let mut scanned = scan(pagemap, start, end, query, &mut found);
-    if scanned == Err(Errno::EINVAL) {
-        // before Linux 6.15 there are no guards to be told from others
-        query.report = 0;
-        scanned = scan(pagemap, start, end, query, &mut found);
-    }
-    scanned.doing(|| format!("scan the pages of task {pid}"))?;
-    let mut pages = Pages::default();
-    let mut regions = found.iter().peekable();
-    for entry in vmas.iter().filter(|e| has_private_pages(e)) {
-        while regions.next_if(|r| r.end <= entry.start).is_some() {}
-        let mut ahead = regions.clone();
-        while let Some(region) = ahead.next_if(|r| r.start < entry.end) {
-            let guard = region.categories & category::GUARD != 0;
-            let runs = if guard { &mut pages.guards } else { &mut pages.runs };
-            push_run(runs, region.start.max(entry.start), region.end.min(entry.end));
-        }
-    }
-    Ok(pages)
-}
-
-/// Adds a run, joined to the last where they touch.
-fn push_run(runs: &mut Vec<(u64, u64)>, start: u64, end: u64) {
-    match runs.last_mut() {
-        Some(last) if last.1 == start => last.1 = end,
-        _ => runs.push((start, end)),
-    }
 }

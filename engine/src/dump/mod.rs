@@ -12,6 +12,7 @@ mod freeze;
 mod inside;
 mod memory;
 mod outside;
+mod pages;
 mod seccomp;
 mod sharing;
 mod write;

@@ -274,7 +274,7 @@ fn posix_timers(program: &mut Program, task: &TaskImage, timers: &[PosixTimerEnt
     let mut timers: Vec<&PosixTimerEntry> = timers.iter().collect();
     timers.sort_by_key(|t| t.it_id);
     let late = late_timers(task);
-    let chooses = sys::task::timers_can_choose_ids();
+    let chooses = crate::check::kernel::get().timer_ids;
     if chooses {
         program.call(libc::SYS_prctl, &[PR_TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0]);
     }

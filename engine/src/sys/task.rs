@@ -81,11 +81,3 @@ pub fn rlimit(pid: Pid, resource: u32) -> Result<(u64, u64)> {
     check(unsafe { libc::syscall(libc::SYS_prlimit64, pid.as_raw(), resource, none, limit.as_mut_ptr()) })?;
     Ok((limit[0], limit[1]))
 }
-
-/// Whether new POSIX timers may be given the ids that the caller asks for (PR_TIMER_CREATE_RESTORE_IDS, Linux 6.15).
-pub fn timers_can_choose_ids() -> bool {
-    const PR_TIMER_CREATE_RESTORE_IDS: i32 = 77;
-    const GET: u64 = 2;
-    // SAFETY: integers only; asks and changes nothing.
-    check(unsafe { libc::prctl(PR_TIMER_CREATE_RESTORE_IDS, GET, 0, 0, 0) }.into()).is_ok()
-}
