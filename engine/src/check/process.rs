@@ -118,7 +118,7 @@ pub(super) fn vm_readv() -> Answer {
     let mut byte = [0];
     let remote = [RemoteIoVec { base: area.address(), len: 1 }];
     process_vm_readv(tracee.pid(), &mut [IoSliceMut::new(&mut byte)], &remote).because("process_vm_readv")?;
-    unless(byte[0] == area.first_byte(), "process_vm_readv read something else")
+    unless(byte[0] == area.read_at(0), "process_vm_readv read something else")
 }
 
 pub(super) fn peeksiginfo() -> Answer {

@@ -12,6 +12,7 @@ use crate::sys::{self, Pid, probe};
 use crate::vma::{self, status};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
@@ -34,11 +35,11 @@ pub struct Pages {
 /// `pagemap` is the task's page map.
 pub fn private(pid: Pid, pagemap: &File, areas: &[Area], vmas: &[VmaEntry]) -> Result<Pages> {
     let kernel = kernel::get();
-    let pages = match kernel.pagemap_scan {
-        true => scanned(pagemap, areas, vmas, kernel.scans_guards),
-        false => read(pagemap, vmas),
-    };
-    pages.doing(|| format!("find the pages of task {pid}"))
+    let doing = || format!("find the pages of task {pid}");
+    match kernel.pagemap_scan {
+        true => scanned(pagemap, areas, vmas, kernel.scans_guards).doing(doing),
+        false => read(pagemap, areas, vmas, &doing),
+    }
 }
 
 /// By PAGEMAP_SCAN; guards are told from others where the kernel knows them (Linux 6.15).
@@ -69,23 +70,30 @@ fn scanned(pagemap: &File, areas: &[Area], vmas: &[VmaEntry], guards: bool) -> i
     Ok(pages)
 }
 
-/// By reading the page map: a word for each page of each area, also of those that hold nothing.
-fn read(pagemap: &File, vmas: &[VmaEntry]) -> io::Result<Pages> {
+/// By reading the page map: a word for each page of an area until all that it holds were seen.
+fn read(pagemap: &File, areas: &[Area], vmas: &[VmaEntry], doing: &dyn Fn() -> String) -> Result<Pages> {
     const PIECE: u64 = 32 << 10;
     let (page, size) = (sys::page_size(), PageEntry::SIZE as u64);
-    let zero = zero_frame();
+    let zero = zero_frames();
+    let mut areas = areas.iter();
     let mut buffer = vec![0; (PIECE * size) as usize];
     let mut pages = Pages::default();
     for entry in vmas.iter().filter(|e| has_private_pages(e)) {
+        let usage = areas.find(|a| a.mapping.range.start == entry.start).map(|a| a.usage);
+        // Zero pages count as nothing there. Swapped pages may be shown that the kernel does not count.
+        let mut left = usage.filter(|u| u.swap == 0 && u.hugetlb == 0).map_or(u64::MAX, |u| u.rss);
         let mut at = entry.start;
-        while at < entry.end {
+        while at < entry.end && left > 0 {
+            crate::cancel::check()?;
             let count = ((entry.end - at) / page).min(PIECE);
             let bytes = &mut buffer[..(count * size) as usize];
-            pagemap.read_exact_at(bytes, at / page * size)?;
+            pagemap.read_exact_at(bytes, at / page * size).doing(doing)?;
             for word in bytes.as_chunks::<{ PageEntry::SIZE }>().0 {
                 let entry = PageEntry::new(u64::from_ne_bytes(*word));
-                let held = (entry.is_present() || entry.is_swapped()) && !entry.is_file();
-                if held && !(zero.is_some() && entry.frame() == zero) {
+                let nothing = entry.frame().is_some_and(|frame| zero.iter().any(|range| range.contains(&frame)));
+                let held = (entry.is_present() || entry.is_swapped()) && !nothing;
+                left -= u64::from(held).min(left);
+                if held && !entry.is_file() {
                     let runs = if entry.is_guard() { &mut pages.guards } else { &mut pages.runs };
                     push_run(runs, at, at + page);
                 }
@@ -96,15 +104,33 @@ fn read(pagemap: &File, vmas: &[VmaEntry]) -> io::Result<Pages> {
     Ok(pages)
 }
 
-/// The frame of the kernel's zero page: that of an untouched page of ours which is only read. `None` where frame
-/// numbers are hidden; then zero pages are saved like others.
-fn zero_frame() -> Option<u64> {
-    let area = probe::Area::anonymous(probe::page_size(), true).ok()?;
-    area.first_byte();
-    let mut word = [0; PageEntry::SIZE];
-    let at = area.address() / probe::page_size() * PageEntry::SIZE;
-    probe::own_pagemap().and_then(|pagemap| pagemap.read_exact_at(&mut word, at as u64)).ok()?;
-    PageEntry::new(u64::from_ne_bytes(word)).frame()
+/// The frames of the kernel's zero page and of the huge one: those of pages of ours which are only read. None where
+/// frame numbers are hidden; then zero pages are saved like others.
+fn zero_frames() -> Vec<Range<u64>> {
+    let page = probe::page_size();
+    let frame = |at: usize| {
+        let mut word = [0; PageEntry::SIZE];
+        let read = |pagemap: File| pagemap.read_exact_at(&mut word, (at / page * PageEntry::SIZE) as u64);
+        probe::own_pagemap().and_then(read).ok()?;
+        PageEntry::new(u64::from_ne_bytes(word)).frame()
+    };
+    let small = || {
+        let area = probe::Area::anonymous(page, true).ok()?;
+        area.read_at(0);
+        frame(area.address()).map(|frame| frame..frame + 1)
+    };
+    let huge = || {
+        let text = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size").ok()?;
+        let size: usize = text.trim().parse().ok().filter(|size: &usize| size.is_power_of_two() && *size > page)?;
+        let mut area = probe::Area::anonymous(2 * size, true).ok()?;
+        let at = area.address().next_multiple_of(size);
+        area.want_huge_pages().ok()?;
+        area.read_at(at - area.address());
+        let (first, last) = (frame(at)?, frame(at + size - page)?);
+        let count = (size / page) as u64;
+        (last == first + count - 1).then(|| first..first + count)
+    };
+    [small(), huge()].into_iter().flatten().collect()
 }
 
 /// Adds a run, joined to the last where they touch.
@@ -123,7 +149,7 @@ mod tests {
     /// Both ways find the same pages of this process: written ones, not those that were only read or never touched.
     #[test]
     fn the_page_map_tells_what_the_scan_tells() {
-        if !kernel::get().pagemap_scan || zero_frame().is_none() {
+        if !kernel::get().pagemap_scan || zero_frames().is_empty() {
             eprintln!("skipped: no PAGEMAP_SCAN, or frame numbers are hidden");
             return;
         }
@@ -131,7 +157,7 @@ mod tests {
         let mut written = probe::Area::anonymous(64 * page, true).expect("memory");
         let only_read = probe::Area::anonymous(64 * page, true).expect("memory");
         written.touch();
-        only_read.first_byte();
+        only_read.read_at(0);
         let areas = smaps::read(&ProcDir::current().expect("/proc"), &mut Vec::new()).expect("smaps");
         let vma = |area: &probe::Area| VmaEntry {
             start: area.address() as u64,
@@ -143,7 +169,7 @@ mod tests {
         vmas.sort_by_key(|v| v.start);
         let pagemap = probe::own_pagemap().expect("the page map");
         let by_scan = scanned(&pagemap, &areas, &vmas, false).expect("a scan");
-        assert_eq!(read(&pagemap, &vmas).expect("the page map's words"), by_scan);
+        assert_eq!(read(&pagemap, &areas, &vmas, &String::new).expect("the page map's words"), by_scan);
         let start = written.address() as u64;
         assert_eq!(by_scan.runs, [(start, start + page as u64)]);
     }

@@ -232,6 +232,10 @@ fn timers(program: &mut Program, task: &TaskImage) -> Result<()> {
     for (which, timer) in [&timers.real, &timers.virt, &timers.prof].into_iter().enumerate() {
         if armed(timer) {
             let (mut seconds, mut micros) = (timer.vsec, timer.vusec);
+            // It has run out and stands still until its pending signal is taken: it runs out again at once.
+            if (seconds, micros) == (0, 0) {
+                micros = 1;
+            }
             // To timers of CPU time the kernel adds a tick when they are set.
             let tick = if which == 0 { 0 } else { tick_micros() };
             if seconds * 1_000_000 + micros > tick {

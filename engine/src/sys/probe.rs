@@ -51,10 +51,20 @@ impl Area {
         unsafe { self.start.as_ptr().cast::<u8>().write_volatile(1) }
     }
 
-    /// The byte at the beginning.
-    pub fn first_byte(&self) -> u8 {
-        // SAFETY: the area is ours, mapped readable, and at least one byte long.
-        unsafe { self.start.as_ptr().cast::<u8>().read_volatile() }
+    /// The byte at `offset`.
+    ///
+    /// # Panics
+    /// The area is shorter.
+    pub fn read_at(&self, offset: usize) -> u8 {
+        assert!(offset < self.len, "a byte outside of the area");
+        // SAFETY: the area is ours and mapped readable, and the byte lies in it.
+        unsafe { self.start.as_ptr().cast::<u8>().add(offset).read_volatile() }
+    }
+
+    /// Asks for transparent huge pages in the area (MADV_HUGEPAGE).
+    pub fn want_huge_pages(&mut self) -> Result<(), Errno> {
+        // SAFETY: the area is ours; the advice changes nothing that a program sees.
+        Errno::result(unsafe { libc::madvise(self.start.as_ptr(), self.len, libc::MADV_HUGEPAGE) }).map(drop)
     }
 
     /// Makes the area's first page a guard (MADV_GUARD_INSTALL, 6.13).
