@@ -25,6 +25,8 @@ pub enum Command {
     Run(RunArgs),
     /// Measure engines: wall time of dump and restore, time frozen, size of the images
     Bench(BenchArgs),
+    /// Run the matrix of ci/matrix.yaml, machine after machine, and make one page of the results
+    Ci(CiArgs),
     /// The process that opens a cell's namespaces
     #[command(name = "__worker", hide = true)]
     Worker {
@@ -47,6 +49,29 @@ pub enum Command {
         /// The scratch directory.
         dir: PathBuf,
     },
+}
+
+/// Arguments of `ci`.
+#[derive(Args)]
+pub struct CiArgs {
+    /// Only this job: a machine of the matrix (may be given several times)
+    #[arg(long, value_name = "NAME")]
+    pub job: Vec<String>,
+    /// What is run: `push` or `nightly`
+    #[arg(long, default_value = "push")]
+    pub plan: String,
+    /// The page to write [default: target/zdtm/report.html]
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Print the jobs of the plan
+    #[arg(long)]
+    pub list: bool,
+    /// Print the workflow of the public CI service
+    #[arg(long)]
+    pub workflow: bool,
+    /// Run nothing: make the page of the records in a directory (those of a run are in target/zdtm/ci)
+    #[arg(long, value_name = "DIR")]
+    pub merge: Option<PathBuf>,
 }
 
 /// In what surroundings a case runs.

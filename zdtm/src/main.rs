@@ -6,6 +6,7 @@
 mod bench;
 mod build;
 mod cell;
+mod ci;
 mod cli;
 mod damage;
 mod declare;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         cli::Command::Build => build::Paths::locate(None).and_then(|p| p.build(true)).map(|()| ExitCode::SUCCESS),
         cli::Command::Run(args) => run::run(&args),
         cli::Command::Bench(args) => bench::run(&args),
+        cli::Command::Ci(args) => ci::run(&args),
         cli::Command::Worker { spec } => cell::worker::main(&spec),
         cli::Command::Init { spec } => cell::init::main(&spec),
         cli::Command::Start { cases, case, dir } => cell::start::main(&cases, &case, &dir),
