@@ -3,8 +3,8 @@
 
 use super::load::Images;
 use crate::error::{Error, Result};
-use crate::proc::ProcDir;
 use crate::proc::stat::{self, Stat};
+use crate::proc::{ProcDir, task};
 use crate::sys::{self, Errno, Pid};
 use std::time::{Duration, Instant};
 
@@ -32,17 +32,20 @@ pub fn await_free(images: &Images) -> Result<()> {
     Ok(())
 }
 
-/// Makes a process with the pid `pid`. A process that is being waited for leaves /proc before its number is free
-/// (release_task in Linux 6.18): for that moment it is tried again.
+/// Makes a process with the pid `pid`. It may be taken although no process has it: as the group or the session of a
+/// process that has ended and is not waited for yet; or by nobody, as one that is being waited for leaves /proc before
+/// its number is free (release_task in Linux 6.18). Then it is tried again.
 ///
 /// # Errors
 /// As `make`: EEXIST where the pid stays taken.
 pub fn when_given_back<T>(pid: Pid, mut make: impl FnMut() -> sys::Result<T>) -> sys::Result<T> {
-    const MOMENT: Duration = Duration::from_millis(100);
     let started = Instant::now();
     loop {
         match make() {
-            Err(Errno::EEXIST) if started.elapsed() < MOMENT && stat_of(pid).is_none() => {
+            Err(Errno::EEXIST) if started.elapsed() < PATIENCE && !crate::cancel::requested() => {
+                if holder(pid).is_some_and(|stat| !matches!(stat.state, b'Z' | b'X')) {
+                    return Err(Errno::EEXIST);
+                }
                 std::thread::sleep(Duration::from_millis(1));
             }
             made => return made,
@@ -52,15 +55,21 @@ pub fn when_given_back<T>(pid: Pid, mut make: impl FnMut() -> sys::Result<T>) ->
 
 /// Who has a pid, in words: a process, or one whose group or session has that number.
 pub fn holder_of(pid: Pid) -> String {
-    if let Some(stat) = stat_of(pid) {
-        return describe(&stat);
-    }
-    let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).map(Pid::from_raw);
-    match pids.filter_map(stat_of).find(|stat| stat.pgrp == pid || stat.session == pid) {
+    match holder(pid) {
+        Some(stat) if stat.pid == pid => describe(&stat),
         Some(stat) => format!("it is the group or the session of {}", describe(&stat)),
         None => "/proc does not show by whom".to_owned(),
     }
+}
+
+/// The process that has a pid, or one whose group or session has that number; one that lives before one that has ended.
+fn holder(pid: Pid) -> Option<Stat> {
+    if let Some(stat) = stat_of(pid) {
+        return Some(stat);
+    }
+    let all = task::processes().unwrap_or_default().into_iter().filter_map(stat_of);
+    let of_group = all.filter(|stat| stat.pgrp == pid || stat.session == pid);
+    of_group.min_by_key(|stat| matches!(stat.state, b'Z' | b'X'))
 }
 
 fn describe(stat: &Stat) -> String {
