@@ -76,6 +76,7 @@ pub fn of_process(sources: &Sources<'_>, writer: &CoreWriter<'_>) -> Result<Extr
                 syscall,
                 result: regs.result(),
                 ip: regs.ip(),
+                argument: native::HIDES_CALLS.then(|| regs.argument(0)),
             });
         }
         let mut thread_core = thread_core(thread, of_thread)?;

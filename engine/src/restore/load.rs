@@ -225,12 +225,25 @@ fn load_task(
     if threads.is_empty() {
         return Err(Error::state(format!("process {pid} of the images has no thread with registers")));
     }
-    let mm: MmEntry = dir.read_one(kinds::MM.of(pid))?;
+    let mut mm: MmEntry = dir.read_one(kinds::MM.of(pid))?;
+    mark_accounted(&mut mm, &threads[0].extra);
     let pages = PageMap::read(dir, kinds::PAGEMAP.of(pid), sys::page_size())?
         .ok_or_else(|| Error::state(format!("the images lack pagemap-{pid}.img")))?;
     let live = LiveImage { ids: dir.read_one(kinds::IDS.of(pid))?, mm, pages, fs: dir.read_one(kinds::FS.of(pid))? };
     check_areas(pid, &live)?;
     Ok(TaskImage { entry, core, threads, exit_signal, zombie_creds: None, live: Some(live) })
+}
+
+/// Marks the areas that are not writable and once were.
+fn mark_accounted(mm: &mut MmEntry, extra: &StasisTaskEntry) {
+    let accounted: HashSet<u64> =
+        extra.vma_flags.iter().filter(|flags| flags.accounted == Some(true)).map(|flags| flags.start).collect();
+    for vma in &mut mm.vmas {
+        vma.status &= !status::ACCOUNTED;
+        if accounted.contains(&vma.start) {
+            vma.status |= status::ACCOUNTED;
+        }
+    }
 }
 
 /// Areas must be whole pages, ascending and apart; saved pages must lie in them.

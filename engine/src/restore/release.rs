@@ -316,6 +316,9 @@ fn final_regs(tree: &Tree, member: &Member, image: &ThreadImage, task: &TaskImag
         let mut word = [0; 4];
         sys::mem::read_exact(member.tid, RemoteAddr(at), &mut word).is_ok().then_some(word)
     };
+    if let Some(argument) = raw.argument {
+        regs.set_result(argument as i64);
+    }
     regs.put_in_call(raw.syscall, raw.ip, raw.result, word);
     if raw.result == restart::BLOCK && !prime(tree, member, &regs)? {
         // What is left of its time is not known: the call begins again.
