@@ -36,7 +36,12 @@ pub mod status {
     pub const GUARD: u32 = 1 << 16;
     /// The kernel's uprobes page.
     pub const UPROBES: u32 = 1 << 17;
+    /// It was writable once (`stasis_vma_flags.accounted`): never in an image, set when one is loaded.
+    pub const ACCOUNTED: u32 = 1 << 31;
 }
+
+/// Branches into the area are guarded (AArch64; asm/mman.h).
+pub const PROT_BTI: u32 = 0x10;
 
 /// Memory that the kernel may drop at any time (Linux 6.11); a mapping type like MAP_PRIVATE.
 pub const MAP_DROPPABLE: i32 = 0x08;

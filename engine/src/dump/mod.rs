@@ -134,7 +134,6 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
         tasks: Vec::new(),
     };
     let shared = Shared::find(tree)?;
-    let layout = stasis_arch::native::xstate::Layout::native();
     let outside = parallel::map(tree, |p| (!p.is_zombie()).then(|| OutsideProcess::read(p)).transpose())?;
     let mut live = 0;
     for (process, outside) in tree.iter_mut().zip(outside) {
@@ -154,7 +153,7 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
             });
             continue;
         };
-        let of_process = collect_process(process, outside, shared.ids(live), &layout, &mut collected, writer)?;
+        let of_process = collect_process(process, outside, shared.ids(live), &mut collected, writer)?;
         collected.processes.push(of_process);
         live += 1;
     }
@@ -209,7 +208,6 @@ fn collect_process(
     process: &mut Process,
     outside: OutsideProcess,
     ids: crate::image::proto::TaskKobjIdsEntry,
-    layout: &stasis_arch::native::xstate::Layout,
     collected: &mut Collected<'_>,
     writer: &CoreWriter<'_>,
 ) -> Result<OfProcess> {
@@ -247,7 +245,7 @@ fn collect_process(
     let memory =
         memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
     let seccomp = process.threads.iter().map(|t| collected.filters.of_thread(t)).collect::<Result<Vec<_>>>()?;
-    let sources = core::Sources { process, inside: &of_process, threads: &of_threads, ids, seccomp: &seccomp, layout };
+    let sources = core::Sources { process, inside: &of_process, threads: &of_threads, ids, seccomp: &seccomp };
     let mut extras = core::of_process(&sources, writer)?;
     if let Some(task) = extras.tasks.first_mut() {
         task.vma_names = memory.names;
