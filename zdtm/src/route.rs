@@ -165,6 +165,8 @@ fn dump_killed(tree: &mut Tree, images: &Path, delay: f64, before: &Witness) -> 
         tree.gone("after the dump")?;
         return bring_back(tree, images, before);
     }
+    // What did the work goes on for a moment: it gives up, or, where the dump had come to its end, kills the tree.
+    tree.no_strays("after the engine was killed")?;
     // A tree that the engine had begun to kill is that of a finished dump: the images must be whole.
     if !tree.whole() {
         return bring_back_killed(tree, images, before);
@@ -172,7 +174,7 @@ fn dump_killed(tree: &mut Tree, images: &Path, delay: f64, before: &Witness) -> 
     match tree.compare(before, "after the engine was killed", Tolerance::ScratchArea) {
         // Between the look at the tree and the comparison the kernel may have carried out the engine's last kills.
         Err(_) if !tree.whole() => bring_back_killed(tree, images, before),
-        compared => compared.and_then(|()| tree.no_strays("after the engine was killed")),
+        compared => compared,
     }
 }
 

@@ -372,6 +372,7 @@ fn poll(thread: &mut Seized, limit: Duration, done: impl Fn() -> sys::Result<boo
             std::thread::yield_now();
             continue;
         }
+        crate::cancel::check()?;
         thread.absorb_stop()?;
         std::thread::sleep(Duration::from_micros(50));
         if started.elapsed() > limit {

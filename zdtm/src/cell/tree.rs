@@ -31,6 +31,8 @@ pub struct Tree {
     alive: BTreeSet<i32>,
     /// Processes of the cell that do not belong to the tree: peers that a case started outside.
     outsiders: BTreeSet<i32>,
+    /// How long the last look at the tree took.
+    look: Duration,
 }
 
 impl Tree {
@@ -42,7 +44,7 @@ impl Tree {
         fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777))?;
         let gate = Gate::open(&scratch)?;
         let (alive, outsiders) = (BTreeSet::new(), BTreeSet::new());
-        Ok(Tree { spec, gate, root: Pid::from_raw(0), ended: None, alive, outsiders })
+        Ok(Tree { spec, gate, root: Pid::from_raw(0), ended: None, alive, outsiders, look: Duration::ZERO })
     }
 
     /// Starts the case and waits until it is ready.
@@ -71,12 +73,12 @@ impl Tree {
     /// The witness of the tree when it has settled: three in a row are equal, or a second has passed.
     pub fn witness(&mut self) -> Step<Witness> {
         let until = Instant::now() + Duration::from_secs(1);
-        let mut last = Witness::take(self.root);
+        let mut last = self.look();
         let mut alike = 1;
         loop {
             thread::sleep(Duration::from_millis(3));
             self.reap();
-            let now = Witness::take(self.root);
+            let now = self.look();
             let same = last.differences(&now, &self.spec.exempt, Tolerance::None).is_empty();
             alike = if same { alike + 1 } else { 1 };
             if alike == 3 || Instant::now() > until {
@@ -93,12 +95,9 @@ impl Tree {
     /// Fails unless the tree looks as it did; what is in motion gets a moment.
     pub fn compare(&mut self, before: &Witness, when: &str, tolerance: Tolerance) -> Step {
         let since = Instant::now();
-        let mut moment = None;
         loop {
             self.reap();
-            let witness = Witness::take(self.root);
-            // A moment of a tree that takes long to look at, or of a busy machine, is longer.
-            let moment = *moment.get_or_insert_with(|| MOMENT + 5 * since.elapsed());
+            let witness = self.look();
             let differences = before.differences(&witness, &self.spec.exempt, tolerance);
             if differences.is_empty() {
                 return Ok(());
@@ -107,7 +106,7 @@ impl Tree {
                 let how = self.verdict_text().unwrap_or_else(|| status.to_string());
                 return Err(Failure::with(format!("the tree's root ended {when}: {how}"), self.log_tail()));
             }
-            if since.elapsed() > moment {
+            if since.elapsed() > self.moment() {
                 return Err(Failure::with(format!("the tree differs {when}"), summary(differences)));
             }
             thread::sleep(Duration::from_millis(20));
@@ -155,8 +154,21 @@ impl Tree {
         self.only(|| process::tree(root), when)
     }
 
+    /// Takes a witness.
+    fn look(&mut self) -> Witness {
+        let since = Instant::now();
+        let witness = Witness::take(self.root);
+        self.look = since.elapsed();
+        witness
+    }
+
+    /// How long a moment is: longer for a tree that takes long to look at, and on a busy machine.
+    fn moment(&self) -> Duration {
+        MOMENT + 10 * self.look
+    }
+
     fn only(&mut self, allowed: impl Fn() -> BTreeSet<i32>, when: &str) -> Step {
-        let until = Instant::now() + MOMENT;
+        let until = Instant::now() + self.moment();
         loop {
             self.reap();
             let all = process::all();
