@@ -60,6 +60,11 @@ impl Setting {
         fs::remove_dir_all(&self.dir).with_context(|| format!("failed to remove {}", self.dir.display()))
     }
 
+    /// After how long a case's cell is ended from outside.
+    pub fn limit(&self, case: &Case) -> Duration {
+        case.declaration.timeout.mul_f64(self.patience) + GRACE
+    }
+
     /// What a cell for a case is to do in `dir`.
     pub fn spec(&self, case: &Case, route: Route, repeat: usize, dir: &Path) -> Spec {
         let declared = &case.declaration;
