@@ -47,10 +47,10 @@ impl Emulator {
 
     /// QEMU with where it finds its files; the machine is the caller's.
     pub fn command(&self) -> Command {
-        let Some(prefix) = &self.prefix else { return Command::new(&self.program) };
+        let Some(prefix) = &self.prefix else { return dying_with_us(&self.program) };
         // By its own dynamic linker, so that the host's C library does not matter.
         let libraries = prefix.join(LIBRARIES);
-        let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
+        let mut command = dying_with_us(&libraries.join("ld-linux-x86-64.so.2"));
         command.arg("--library-path").arg(&libraries).arg(&self.program);
         for firmware in ["usr/share/qemu", "usr/share/seabios"] {
             command.arg("-L").arg(prefix.join(firmware));
@@ -76,21 +76,12 @@ fn parse_version(line: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-/// The program that makes a child die with this process, where it is there.
-pub fn dying_with_us(command: Command) -> Command {
-    let Some(setpriv) = tool::find("setpriv") else { return command };
-    let mut wrapped = Command::new(setpriv);
-    wrapped.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => wrapped.env(name, value),
-            None => wrapped.env_remove(name),
-        };
-    }
-    if let Some(dir) = command.get_current_dir() {
-        wrapped.current_dir::<&Path>(dir);
-    }
-    wrapped
+/// A command for a program that dies with this process, where setpriv (of util-linux) is there.
+fn dying_with_us(program: &Path) -> Command {
+    let Some(setpriv) = tool::find("setpriv") else { return Command::new(program) };
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A running QEMU: its command line, its console, its report, its end.
 
-use crate::emulator::{Emulator, dying_with_us};
+use crate::emulator::Emulator;
 use crate::guest::PORT;
 use crate::kernel::Files;
 use crate::recipe::Recipe;
@@ -104,7 +104,7 @@ impl Vm {
             // Out of the terminal's foreground group: Ctrl-C comes to us, and we end QEMU.
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         }
-        let mut child = spawn(dying_with_us(command), &write)?;
+        let mut child = spawn(command, &write)?;
         drop(write);
         let log = dir.join("console.log");
         let last = Arc::<Mutex<VecDeque<String>>>::default();

@@ -48,6 +48,7 @@ impl Lab {
     }
 
     fn build(&self, engine: bool) -> anyhow::Result<()> {
+        eprintln!("qemu: building for {}", self.machine.recipe.target);
         let mut command = self.machine.cargo();
         command.args(["build", "--release", "--quiet"]).args(self.programs(engine).flat_map(|name| ["-p", name]));
         let status = command.current_dir(&self.paths.root).status().context("failed to start cargo")?;
