@@ -9,7 +9,7 @@ pub struct Code {
 
 impl Code {
     /// No way home of any CPU is longer.
-    pub const CAPACITY: usize = 512;
+    pub const CAPACITY: usize = 2048;
 
     /// An empty buffer.
     pub const fn new() -> Code {

@@ -4,10 +4,22 @@
 //! `native` is the CPU that this engine runs on; it is the only gate on the CPU in the whole workspace.
 #![no_std]
 
+extern crate alloc;
+
+pub mod aarch64;
 pub mod code;
 pub mod cpu;
+pub mod ppc64;
+pub mod s390x;
+pub mod state;
 pub mod x86_64;
 
+#[cfg(target_arch = "aarch64")]
+pub use aarch64 as native;
+#[cfg(target_arch = "powerpc64")]
+pub use ppc64 as native;
+#[cfg(target_arch = "s390x")]
+pub use s390x as native;
 #[cfg(target_arch = "x86_64")]
 pub use x86_64 as native;
 
@@ -24,6 +36,15 @@ pub struct Entry {
 }
 
 const _: () = assert!(size_of::<Entry>() == 64);
+
+/// How an interrupted call ends, as far as a table of calls can tell (for CPUs whose kernel does not show it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// One of [`restart`].
+    Restart(i64),
+    /// With EINTR whatever the tracer does.
+    Interrupted,
+}
 
 /// The kernel-internal results that a system call carries while a signal or a tracer interrupts it
 /// (include/linux/errno.h). The kernel replaces them before user space runs again.

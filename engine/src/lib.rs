@@ -35,7 +35,7 @@
 pub mod cancel;
 pub mod check;
 pub mod cli;
-pub mod core_x86;
+pub mod core_image;
 pub mod dump;
 pub mod error;
 pub mod fault;

@@ -36,6 +36,8 @@ pub mod status {
     pub const GUARD: u32 = 1 << 16;
     /// The kernel's uprobes page.
     pub const UPROBES: u32 = 1 << 17;
+    /// It was writable once (`stasis_vma_flags.accounted`): never in an image, set when one is loaded.
+    pub const ACCOUNTED: u32 = 1 << 31;
 }
 
 /// Memory that the kernel may drop at any time (Linux 6.11); a mapping type like MAP_PRIVATE.

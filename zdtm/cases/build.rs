@@ -4,9 +4,16 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
+/// The CPUs as the compiler calls them, and the prefix of the cases that are for one of them alone.
+const CPUS: [(&str, &str); 4] = [("x86_64", "x86"), ("aarch64", "aarch64"), ("powerpc64", "ppc64"), ("s390x", "s390x")];
+
 fn main() {
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
     println!("cargo::rerun-if-changed={root}");
+    let cpu = env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets CARGO_CFG_TARGET_ARCH");
+    let cpu = CPUS.iter().find(|(arch, _)| *arch == cpu).map_or("", |(_, name)| name);
+    println!("cargo::rustc-check-cfg=cfg(cpu, values(\"x86\", \"aarch64\", \"ppc64\", \"s390x\"))");
+    println!("cargo::rustc-cfg=cpu=\"{cpu}\"");
     let mut modules = String::new();
     let mut table = String::from(
         "/// Every case: its name, its source (for the declaration on top) and its entry.\npub static CASES: &[Case] = &[\n",
@@ -21,6 +28,10 @@ fn main() {
                 continue;
             }
             let name = stem(&case);
+            let foreign = |(_, other): &(&str, &str)| *other != cpu && name.starts_with(&format!("{other}_"));
+            if CPUS.iter().any(foreign) {
+                continue;
+            }
             let path = case.display();
             println!("cargo::rerun-if-changed={path}");
             writeln!(modules, "#[path = {path:?}]\nmod {area_name}_{name};", path = path.to_string()).unwrap();

@@ -20,6 +20,7 @@ mod tools_spin;
 mod tools_tasks;
 mod tools_threads;
 mod tools_timers;
+#[cfg(cpu = "x86")]
 mod tools_x86;
 
 use gate::{Gate, Verdict};

@@ -1,11 +1,17 @@
 //! x86-64: registers as ptrace(2) gives them, the system call ABI, the stub and the way home.
 
 pub mod redirect;
+pub mod state;
 pub mod stub;
 pub mod xstate;
 
 use crate::restart;
+use crate::state::{NT_PRSTATUS, RegisterSet};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// Stands for this CPU where code is chosen by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cpu;
 
 /// The name of the CPU in images and messages, as uname(2) gives it.
 pub const NAME: &str = "x86_64";
@@ -13,24 +19,32 @@ pub const NAME: &str = "x86_64";
 pub const ELF_MACHINE: u16 = 62;
 /// `EI_DATA` of its ELF files: little endian.
 pub const ELF_DATA: u8 = 1;
-/// The register set number of the extended state (NT_X86_XSTATE).
-pub const NT_XSTATE: u32 = 0x202;
+/// `e_flags` of its ELF files.
+pub const ELF_FLAGS: u32 = 0;
 /// The size of the system call instruction, in bytes.
 pub const SYSCALL_LEN: u64 = 2;
 /// The system call instruction.
 pub const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// Where instructions may begin: at multiples of so many bytes.
+pub const CODE_ALIGN: usize = 1;
 /// arch_prctl(2).
 pub const NR_ARCH_PRCTL: Option<i64> = Some(158);
 /// modify_ldt(2).
 pub const NR_MODIFY_LDT: Option<i64> = Some(154);
 /// poll(2), which not every CPU has.
-pub const NR_POLL: i64 = 7;
+pub const NR_POLL: Option<i64> = Some(7);
+/// epoll_wait(2), which not every CPU has.
+pub const NR_EPOLL_WAIT: Option<i64> = Some(232);
+/// Whether the kernel hides an interrupted call from a tracer.
+pub const HIDES_CALLS: bool = false;
+/// The register sets that [`Regs`] is made of.
+pub const REGISTER_SETS: &[RegisterSet] = &[RegisterSet { note: NT_PRSTATUS, offset: 0, len: 27 * 8 }];
 /// restart_syscall(2), which the kernel gives user space for an interrupted call with a restart block.
 pub const NR_RESTART: i64 = 219;
 /// The flags that a program may have set: arithmetic flags, direction, trap, alignment check, id, nested task.
-pub const USER_FLAGS: u64 = 0x24_4dd5;
-/// The first address that no user mapping reaches (47 bits; five-level paging needs a hint to go beyond).
-pub const TASK_SIZE: u64 = 0x7fff_ffff_f000;
+const USER_FLAGS: u64 = 0x24_4dd5;
+/// The most that any address space reaches (47 bits; five-level paging needs a hint to go beyond).
+pub const ADDRESS_LIMIT: u64 = 1 << 47;
 
 /// The integer registers: `struct user_regs_struct` of the kernel, NT_PRSTATUS.
 #[repr(C)]
@@ -137,6 +151,33 @@ impl Regs {
         regs.ax = again as u64;
         regs.ip = regs.ip.wrapping_sub(SYSCALL_LEN);
         regs
+    }
+
+    /// What is seen of a call at a stop: the kernel of this CPU shows it.
+    pub fn interrupted(&mut self, _word: impl Fn(u64) -> Option<[u8; 4]>, _first: Option<u64>) {}
+
+    /// The registers that let the thread go on: as they are, the kernel decides what becomes of a call.
+    pub fn given_back(&self, _handler: Option<bool>) -> Regs {
+        *self
+    }
+
+    /// Puts the thread back into the call `nr`, which stands before `ip` and is about to return `result`. `word` reads
+    /// instructions.
+    pub fn put_in_call(&mut self, nr: i64, ip: u64, result: i64, _word: impl Fn(u64) -> Option<[u8; 4]>) {
+        self.set_ip(ip);
+        self.set_syscall(Some(nr));
+        self.set_result(result);
+    }
+
+    /// What a call made by [`Regs::at_call`] came to: its result, one of [`restart`] where it was interrupted.
+    pub fn call_outcome(&self, _at: u64) -> i64 {
+        self.result()
+    }
+
+    /// Takes from `own`, the registers of a fresh thread, what a program cannot choose.
+    pub fn keep_privileged(&mut self, own: &Regs) {
+        (self.cs, self.ss) = (own.cs, own.ss);
+        self.flags = self.flags & USER_FLAGS | own.flags & !USER_FLAGS;
     }
 
     /// Whether the thread runs 64-bit code.

@@ -3,6 +3,7 @@
 
 use super::Regs;
 use crate::code::Code;
+use crate::state::State;
 
 /// Walks the batch, then parks, then goes home. Position independent. A second entry makes one call whose
 /// arguments are in registers; when that call made an area, the thread itself writes rbp into its first word, so that
@@ -68,6 +69,9 @@ pub const RESTORE: [u8; 48] = {
     code
 };
 
+/// The size of the breakpoint at the end of [`RESTORE`].
+pub const BREAKPOINT_LEN: usize = 1;
+
 /// Where the way home, the empty set and the time limit of a parked thread are.
 #[derive(Debug, Clone, Copy)]
 pub struct Park {
@@ -124,6 +128,9 @@ impl Regs {
     }
 }
 
+/// The register sets that [`way_home`] needs besides the integer registers: none.
+pub const HOME_SETS: &[u32] = &[];
+
 /// The most bytes that [`way_home`] generates.
 pub const HOME_MAX: usize = 320;
 
@@ -131,7 +138,7 @@ pub const HOME_MAX: usize = 320;
 /// back, loads every integer register as an immediate and jumps to where `regs` says. `regs` are rewound: the
 /// thread makes an interrupted call again. Uses no memory of the thread but this code, and its own stack pointer from
 /// before the mask is given back, so that a handler that runs on the way finds what it expects.
-pub fn way_home(at: u64, regs: &Regs, mask: u64) -> Code {
+pub fn way_home(at: u64, regs: &Regs, mask: u64, _state: &State) -> Code {
     const RT_SIGPROCMASK: u64 = 14;
     let mut code = Code::new();
     // The data stands first: all signals, the mask, the flags, the instruction pointer.

@@ -77,4 +77,16 @@ impl Layout {
         }
         layout
     }
+
+    /// The layout of an x86 CPU, which this is not: nothing has a place.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn native() -> Layout {
+        Layout { size: HEADER_END, components: [(0, 0); 32] }
+    }
+}
+
+/// The components in `area` that CRIU's message has no field for and that are in use.
+pub fn beyond_portable(area: &[u8]) -> u64 {
+    let word = area.get(XSTATE_BV..HEADER_END).and_then(|header| header.first_chunk());
+    word.map_or(0, |bits| u64::from_le_bytes(*bits) & !PORTABLE)
 }

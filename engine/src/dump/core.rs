@@ -4,19 +4,20 @@
 use super::cores::CoreWriter;
 use super::freeze::{Process, Thread};
 use super::inside::{OfProcess, OfThread, SIGNALS, TimeValue};
-use crate::core_x86;
+use crate::core_image;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{
     CoreEntry, CredsEntry, ItimerEntry, PosixTimerEntry, RlimitEntry, RseqEntry, SaEntry, SeccompMode, SiginfoEntry,
     SignalQueueEntry, StasisRestartEntry, StasisTaskEntry, TaskCoreEntry, TaskKobjIdsEntry, TaskRlimitsEntry,
-    TaskTimersEntry, ThreadCoreEntry, ThreadSasEntry, core_entry::March,
+    TaskTimersEntry, ThreadCoreEntry, ThreadSasEntry,
 };
 use crate::proc::status::Status;
 use crate::proc::task;
 use crate::proc::timers::{Notify, Target};
 use crate::sys::Pid;
 use crate::sys::ptrace;
-use stasis_arch::native::xstate::Layout;
+use stasis_arch::native;
+use stasis_arch::state::State;
 
 /// The states of a task in its core image.
 pub mod state {
@@ -43,8 +44,6 @@ pub struct Sources<'a> {
     pub ids: TaskKobjIdsEntry,
     /// For each thread its seccomp mode and last filter.
     pub seccomp: &'a [(SeccompMode, Option<u32>)],
-    /// The layout of this CPU's extended state.
-    pub layout: &'a Layout,
 }
 
 /// What the images of a process' threads hold beside the core images.
@@ -60,7 +59,7 @@ pub struct Extras {
 pub fn of_process(sources: &Sources<'_>, writer: &CoreWriter<'_>) -> Result<Extras> {
     let mut extras = Extras::default();
     let process = sources.process;
-    let mut xstate = Vec::new();
+    let mut state = State::default();
     let personality = sources.threads.first().map_or(0, |t| t.personality);
     if sources.inside.has_ldt {
         let reason = "its local descriptor table (modify_ldt) is not supported";
@@ -69,7 +68,7 @@ pub fn of_process(sources: &Sources<'_>, writer: &CoreWriter<'_>) -> Result<Extr
     for (i, thread) in process.threads.iter().enumerate() {
         let tid = thread.seized.tid();
         let of_thread = &sources.threads[i];
-        ptrace::xstate(tid, &mut xstate).doing(|| format!("read the extended state of task {tid}"))?;
+        ptrace::state(tid, &mut state).doing(|| format!("read the extended state of task {tid}"))?;
         let regs = thread.seized.regs();
         if let Some(syscall) = thread.seized.syscall() {
             extras.restarts.push(StasisRestartEntry {
@@ -77,11 +76,8 @@ pub fn of_process(sources: &Sources<'_>, writer: &CoreWriter<'_>) -> Result<Extr
                 syscall,
                 result: regs.result(),
                 ip: regs.ip(),
+                argument: native::HIDES_CALLS.then(|| regs.argument(0)),
             });
-        }
-        let mut info = core_x86::thread_info(of_thread.clear_tid, &regs.rewound(false), &xstate, sources.layout);
-        for entry in &mut info.tls {
-            *entry = core_x86::tls_entry(entry.entry_number, ptrace::thread_area(tid, entry.entry_number).ok());
         }
         let mut thread_core = thread_core(thread, of_thread)?;
         (thread_core.seccomp_mode, thread_core.seccomp_filter) = match sources.seccomp[i] {
@@ -93,17 +89,11 @@ pub fn of_process(sources: &Sources<'_>, writer: &CoreWriter<'_>) -> Result<Extr
         if !leads || process.has_dead_leader() {
             thread_core.blk_sigset = Some(thread.seized.mask());
         }
-        let core = CoreEntry {
-            mtype: March::X8664 as i32,
-            thread_info: Some(info),
-            tc,
-            ids: None,
-            thread_core: Some(thread_core),
-            ..CoreEntry::default()
-        };
-        refuse(tid, &xstate)?;
-        writer.put(tid, core)?;
+        refuse(tid, &state)?;
+        let mut core = CoreEntry { tc, thread_core: Some(thread_core), ..core_image::new() };
         let mut extra = extra(thread, leads.then_some(sources))?;
+        core_image::save(&mut core, &mut extra, of_thread.clear_tid, &regs.rewound(false), &state)?;
+        writer.put(tid, core)?;
         told(&mut extra, of_thread, personality);
         extras.tasks.push(extra);
     }
@@ -121,7 +111,7 @@ pub fn of_zombie(process: &Process) -> CoreEntry {
         ..TaskCoreEntry::default()
     };
     let thread_core = ThreadCoreEntry { creds: Some(creds(&process.status, 0)), ..ThreadCoreEntry::default() };
-    CoreEntry { mtype: March::X8664 as i32, tc: Some(tc), thread_core: Some(thread_core), ..CoreEntry::default() }
+    CoreEntry { tc: Some(tc), thread_core: Some(thread_core), ..core_image::new() }
 }
 
 fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
@@ -299,13 +289,11 @@ fn creds(status: &Status, secbits: u32) -> CredsEntry {
 }
 
 /// State of a thread that cannot be brought back is refused by name.
-fn refuse(tid: Pid, xstate: &[u8]) -> Result<()> {
-    let refused = |reason: &str| Err(Error::unsupported(format!("task {tid}"), reason));
-    if core_x86::beyond_portable(xstate) != 0 {
-        // A task must use the unit itself before the kernel takes its state from a tracer.
-        return refused("it has AMX tiles in use, which is not supported");
+fn refuse(tid: Pid, state: &State) -> Result<()> {
+    match native::state::refused(state) {
+        Some(reason) => Err(Error::unsupported(format!("task {tid}"), reason)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// What the thread told of itself and CRIU's messages lack.

@@ -5,7 +5,7 @@ use super::cgroup::Cgroup;
 use super::outside::Outside;
 use crate::error::{Doing, Error, Result};
 use crate::proc::{ProcDir, stat, stat::Stat, status, status::Status, task};
-use crate::remote::Seized;
+use crate::remote::{Asleep, Seized};
 use crate::sys::ptrace::{self, Event};
 use crate::sys::{Errno, Pid};
 use crate::{fault, parallel};
@@ -62,6 +62,7 @@ pub fn freeze(root: Pid, timeout: Duration, cgroup: &mut Option<Cgroup>) -> Resu
         known: HashSet::new(),
         born: HashSet::new(),
         threads: HashMap::new(),
+        asleep: HashMap::new(),
         deadline: Instant::now() + timeout,
         buffer: Vec::new(),
     };
@@ -97,6 +98,8 @@ struct Freezer {
     born: HashSet<Pid>,
     /// The stopped threads of each process.
     threads: HashMap<Pid, Vec<(Seized, Option<u32>)>>,
+    /// Where threads slept before they were told to stop.
+    asleep: HashMap<Pid, Asleep>,
     deadline: Instant,
     buffer: Vec<u8>,
 }
@@ -156,7 +159,7 @@ impl Freezer {
         for (pid, tid) in asked {
             if let Some(signal) = self.await_stop(tid)? {
                 let stopped_by = (signal != libc::SIGTRAP).then_some(signal as u32);
-                self.threads.entry(pid).or_default().push((Seized::adopt(tid)?, stopped_by));
+                self.threads.entry(pid).or_default().push((Seized::adopt(tid, self.asleep.remove(&tid))?, stopped_by));
             }
         }
         Ok(())
@@ -188,6 +191,9 @@ impl Freezer {
                 Err(Errno::EPERM) if self.is_being_let_go(tid) => std::thread::sleep(Duration::from_millis(1)),
                 Err(errno) => return self.explain_refusal(pid, tid, errno),
             }
+        }
+        if let Some(asleep) = Asleep::look(tid) {
+            self.asleep.insert(tid, asleep);
         }
         match ptrace::interrupt(tid) {
             Ok(()) => Ok(true),

@@ -72,6 +72,15 @@ pub struct OfProcess {
     pub limits: Vec<(u64, u64)>,
 }
 
+impl OfProcess {
+    /// The signals whose handlers have SA_RESTART, bit n-1 for signal n.
+    fn restarting(&self) -> u64 {
+        let restarts = |action: &&SigAction| action.flags & libc::SA_RESTART as u64 != 0;
+        let set = self.actions.iter().enumerate().filter(|(_, action)| restarts(action));
+        set.fold(0, |set, (i, _)| set | 1 << i)
+    }
+}
+
 /// What belongs to a thread.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OfThread {
@@ -121,6 +130,10 @@ pub fn ask(process: &mut Process, timers: &[Timer], room: &Room<'_>) -> Result<(
         seen.push((thread.outside, thread.stopped_by));
     }
     let result = ask_threads(&mut threads, timers, room);
+    if let Ok((of_process, _)) = &result {
+        let restarting = of_process.restarting();
+        threads.iter_mut().for_each(|thread| thread.set_restarting(restarting));
+    }
     let back = threads.into_iter().zip(seen);
     process.threads.extend(back.map(|(seized, (outside, stopped_by))| super::freeze::Thread {
         seized,

@@ -120,8 +120,10 @@ impl Memory {
             locked: has(VmFlags::LOCKED),
             lockonfault: has(VmFlags::LOCK_ON_FAULT),
             sealed: has(VmFlags::SEALED),
+            accounted: has(VmFlags::ACCOUNT).filter(|_| !area.mapping.shared && !area.flags.contains(VmFlags::WRITE)),
         };
-        if [flags.noreserve, flags.locked, flags.lockonfault, flags.sealed].iter().any(Option::is_some) {
+        let any = [flags.noreserve, flags.locked, flags.lockonfault, flags.sealed, flags.accounted];
+        if any.iter().any(Option::is_some) {
             self.flags.push(flags);
         }
     }

@@ -130,7 +130,6 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
         tasks: Vec::new(),
     };
     let shared = Shared::find(tree)?;
-    let layout = stasis_arch::native::xstate::Layout::native();
     let mut live = 0;
     for process in tree {
         cancel::check()?;
@@ -149,7 +148,7 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
             });
             continue;
         }
-        let of_process = collect_process(process, shared.ids(live), &layout, &mut collected, writer)?;
+        let of_process = collect_process(process, shared.ids(live), &mut collected, writer)?;
         collected.processes.push(of_process);
         live += 1;
     }
@@ -203,7 +202,6 @@ impl Shared {
 fn collect_process(
     process: &mut Process,
     ids: crate::image::proto::TaskKobjIdsEntry,
-    layout: &stasis_arch::native::xstate::Layout,
     collected: &mut Collected<'_>,
     writer: &CoreWriter<'_>,
 ) -> Result<OfProcess> {
@@ -242,7 +240,7 @@ fn collect_process(
     let memory =
         memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
     let seccomp = process.threads.iter().map(|t| collected.filters.of_thread(t)).collect::<Result<Vec<_>>>()?;
-    let sources = core::Sources { process, inside: &of_process, threads: &of_threads, ids, seccomp: &seccomp, layout };
+    let sources = core::Sources { process, inside: &of_process, threads: &of_threads, ids, seccomp: &seccomp };
     let mut extras = core::of_process(&sources, writer)?;
     if let Some(task) = extras.tasks.first_mut() {
         task.vma_names = memory.names;

@@ -32,14 +32,14 @@ mod tail {
     pub const EMPTY_SET: u64 = 40;
     pub const TIMEOUT: u64 = 48;
     pub const STUB: u64 = 64;
-    pub const HOME: u64 = 160;
-    pub const LEN: usize = 160 + super::stub::HOME_MAX;
+    pub const HOME: u64 = (STUB + super::stub::DUMP.len() as u64).next_multiple_of(32);
+    pub const LEN: usize = HOME as usize + super::stub::HOME_MAX.next_multiple_of(8);
 }
 
 /// Bytes at the head of the scratch area before the first thread's slot.
 const HEAD: u64 = 64;
 /// Bytes between the ways home of two threads.
-const HOME_STRIDE: u64 = 384;
+const HOME_STRIDE: u64 = (stub::HOME_MAX as u64).next_multiple_of(128);
 
 /// The areas that a process lends for batches.
 pub struct Injector<'t> {
@@ -184,7 +184,7 @@ impl<'t> Injector<'t> {
         let mut code = vec![0u8; len as usize];
         for (i, thread) in self.threads.iter().enumerate().skip(1) {
             let offset = (i as u64 - 1) * HOME_STRIDE;
-            let home = stub::way_home(at.plus(offset).0, &thread.regs().rewound(true), thread.mask());
+            let home = thread.way_home(at.plus(offset))?;
             code[offset as usize..][..home.len()].copy_from_slice(home.as_bytes());
         }
         write_code(pid, at, &code)
@@ -320,7 +320,7 @@ fn write_tail(
         bytes[i * 8..i * 8 + 8].copy_from_slice(&word.to_ne_bytes());
     }
     bytes[tail::STUB as usize..][..stub::DUMP.len()].copy_from_slice(&stub::DUMP);
-    let home = stub::way_home(at.plus(tail::HOME).0, &leader.regs().rewound(true), leader.mask());
+    let home = leader.way_home(at.plus(tail::HOME))?;
     bytes[tail::HOME as usize..][..home.len()].copy_from_slice(home.as_bytes());
     ptrace::poke_bytes(leader.tid(), at, &bytes).doing(|| format!("write the stub into task {}", leader.tid()))
 }
@@ -364,5 +364,3 @@ fn poll(thread: &mut Seized, limit: Duration, done: impl Fn() -> sys::Result<boo
         }
     }
 }
-
-const _: () = assert!(stub::DUMP.len() as u64 <= tail::HOME - tail::STUB);

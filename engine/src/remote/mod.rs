@@ -10,4 +10,4 @@ mod seized;
 
 pub use batch::{Batch, Handle};
 pub use injector::{Injector, Leftover, Place, STALE_MAGIC};
-pub use seized::Seized;
+pub use seized::{Asleep, Seized};

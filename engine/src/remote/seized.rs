@@ -3,8 +3,10 @@
 use crate::error::{Doing, Error, Result};
 use crate::sys::ptrace::{self, Event};
 use crate::sys::{self, Pid, RemoteAddr};
-use stasis_arch::native::{NR_POLL as SYS_POLL, NR_RESTART, Regs};
+use stasis_arch::code::Code;
+use stasis_arch::native::{self, NR_RESTART, Regs, stub};
 use stasis_arch::restart;
+use stasis_arch::state::State;
 
 /// A thread that we attached to and that is stopped. Holding it proves that the thread runs nothing, not that its
 /// process is complete. Dropping it puts registers and mask back where they were changed, and detaches.
@@ -23,12 +25,42 @@ pub struct Seized {
     halted: bool,
     /// The call that it is in, where the kernel shows only that it is being restarted.
     restarted: Option<i64>,
+    /// What our calls would destroy of its state.
+    lost: Option<State>,
+    /// The signals whose handlers have SA_RESTART, bit n-1 for signal n; all, as long as nothing is known of them.
+    restarting: u64,
+}
+
+/// Where a thread slept before it was told to stop: /proc/TID/syscall, proc(5). Only where the kernel hides the call
+/// from a tracer.
+#[derive(Debug, Clone, Copy)]
+pub struct Asleep {
+    first_argument: u64,
+    sp: u64,
+    ip: u64,
+}
+
+impl Asleep {
+    /// Looks; `None` also when it runs.
+    pub fn look(tid: Pid) -> Option<Asleep> {
+        if !native::HIDES_CALLS {
+            return None;
+        }
+        let text = std::fs::read_to_string(format!("/proc/{tid}/syscall")).ok()?;
+        let words: Vec<u64> = text
+            .split_whitespace()
+            .skip(1)
+            .map_while(|w| u64::from_str_radix(w.strip_prefix("0x")?, 16).ok())
+            .collect();
+        let [first_argument, _, _, _, _, _, sp, ip] = words[..] else { return None };
+        Some(Asleep { first_argument, sp, ip })
+    }
 }
 
 impl Seized {
-    /// Takes over the thread `tid`, which is attached and stopped.
-    pub fn adopt(tid: Pid) -> Result<Seized> {
-        let regs = match ptrace::regs(tid) {
+    /// Takes over the thread `tid`, which is attached and stopped, and `asleep` before.
+    pub fn adopt(tid: Pid, asleep: Option<Asleep>) -> Result<Seized> {
+        let mut regs = match ptrace::regs(tid) {
             Err(sys::Errno::ENOTSUP) => {
                 let _ = ptrace::detach(tid, 0);
                 return Err(Error::unsupported(
@@ -39,8 +71,20 @@ impl Seized {
             other => other.doing(|| format!("read the registers of task {tid}"))?,
         };
         let mask = ptrace::sigmask(tid).doing(|| format!("read the signal mask of task {tid}"))?;
-        let mut seized =
-            Seized { tid, regs, mask, dirty: false, deferred: Vec::new(), gone: false, halted: false, restarted: None };
+        let before = asleep.filter(|a| (a.sp, a.ip) == (regs.sp(), regs.ip())).map(|a| a.first_argument);
+        regs.interrupted(|at| instruction(tid, at), before);
+        let mut seized = Seized {
+            tid,
+            regs,
+            mask,
+            dirty: false,
+            deferred: Vec::new(),
+            gone: false,
+            halted: false,
+            restarted: None,
+            lost: None,
+            restarting: u64::MAX,
+        };
         seized.mend_interruption();
         Ok(seized)
     }
@@ -66,23 +110,46 @@ impl Seized {
         self.restarted.or(self.regs.syscall())
     }
 
+    /// Notes which handlers have SA_RESTART, bit n-1 for signal n.
+    pub fn set_restarting(&mut self, signals: u64) {
+        self.restarting = signals;
+    }
+
     /// Finds out what a thread in restart_syscall(2) really waits for: lets it go back to its wait for a moment, sees
-    /// where in the kernel it sleeps, and stops it again. The restart block is not touched by that.
+    /// where in the kernel it sleeps, and stops it again. The restart block is not touched by that. Where the kernel
+    /// hides an interrupted call, that also brings a sleep into restart_syscall(2): only there registers show it.
     pub fn resolve_restart(&mut self) -> Result<()> {
-        if self.regs.syscall() != Some(NR_RESTART) || self.regs.result() != restart::BLOCK {
+        const ROUNDS: usize = 4;
+        for _ in 0..ROUNDS {
+            let Some(nr) = self.regs.syscall().filter(|_| self.regs.result() == restart::BLOCK) else { return Ok(()) };
+            let named = nr != NR_RESTART;
+            if named && !native::HIDES_CALLS || self.restarted.is_some() && !named {
+                return Ok(());
+            }
+            self.restarted = named.then_some(nr);
+            self.resume()?;
+            let place = self.place_of_sleep();
+            self.regs = self.halt()?;
+            self.look_at_call();
+            if named {
+                continue;
+            }
+            self.name_restart(&place);
             return Ok(());
         }
-        self.resume()?;
-        let place = self.place_of_sleep();
-        self.regs = self.halt()?;
-        self.restarted = match place.as_str() {
+        Ok(())
+    }
+
+    /// Names the call that is being restarted by where it sleeps.
+    fn name_restart(&mut self, place: &str) {
+        self.restarted = match place {
             p if p.contains("nanosleep") || p.contains("nsleep") => {
                 // nanosleep takes a pointer first, clock_nanosleep the number of a clock.
                 let clock = (self.regs.argument(0) as i64) < 4096;
                 Some(if clock { libc::SYS_clock_nanosleep } else { libc::SYS_nanosleep })
             }
             p if p.contains("futex") => Some(libc::SYS_futex),
-            p if p.contains("poll") => Some(SYS_POLL),
+            p if p.contains("poll") => native::NR_POLL,
             _ => None,
         };
         tracing::debug!("task {} restarts a call at {place}: {:?}", self.tid, self.restarted);
@@ -92,7 +159,20 @@ impl Seized {
                 self.tid
             );
         }
-        Ok(())
+    }
+
+    /// Takes in what the registers at a stop say of a call.
+    fn look_at_call(&mut self) {
+        let tid = self.tid;
+        self.regs.interrupted(|at| instruction(tid, at), None);
+    }
+
+    /// The way home of this thread, as code for `at`.
+    pub(super) fn way_home(&self, at: RemoteAddr) -> Result<Code> {
+        let mut state = State::default();
+        ptrace::register_sets(self.tid, stub::HOME_SETS, &mut state)
+            .doing(|| format!("read the registers of task {}", self.tid))?;
+        Ok(stub::way_home(at.0, &self.regs.rewound(true), self.mask, &state))
     }
 
     /// Where in the kernel the thread sleeps in restart_syscall(2): the innermost frame that says so, or nothing when
@@ -127,8 +207,7 @@ impl Seized {
     /// … by stop signals").
     fn mend_interruption(&mut self) {
         const EINTR: i64 = -4;
-        const MENDED: [i64; 8] = [
-            libc::SYS_epoll_wait,
+        const MENDED: [i64; 7] = [
             libc::SYS_epoll_pwait,
             libc::SYS_epoll_pwait2,
             libc::SYS_rt_sigtimedwait,
@@ -137,7 +216,8 @@ impl Seized {
             libc::SYS_io_getevents,
             libc::SYS_futex_waitv,
         ];
-        if self.regs.result() == EINTR && self.regs.syscall().is_some_and(|nr| MENDED.contains(&nr)) {
+        let mended = |nr| MENDED.contains(&nr) || native::NR_EPOLL_WAIT == Some(nr);
+        if self.regs.result() == EINTR && self.regs.syscall().is_some_and(mended) {
             self.regs.set_result(restart::NO_HAND);
             self.dirty = true;
         }
@@ -178,9 +258,24 @@ impl Seized {
 
     /// Gives the thread other registers to run with, then blocks all its signals. The order matters: see the way home.
     pub(super) fn divert(&mut self, regs: &Regs) -> Result<()> {
+        self.save_lost()?;
         self.dirty = true;
         ptrace::set_regs(self.tid, regs).doing(|| format!("set the registers of task {}", self.tid))?;
         ptrace::set_sigmask(self.tid, u64::MAX).doing(|| format!("block the signals of task {}", self.tid))
+    }
+
+    /// Keeps what the calls of a batch would destroy.
+    fn save_lost(&mut self) -> Result<()> {
+        let notes = native::state::LOST_IN_CALLS;
+        if notes.is_empty() || self.lost.is_some() {
+            return Ok(());
+        }
+        let mut state = State::default();
+        ptrace::register_sets(self.tid, notes, &mut state)
+            .doing(|| format!("read the vectors of task {}", self.tid))?;
+        state.sets.retain(|(note, set)| native::state::is_live(*note, set));
+        self.lost = Some(state);
+        Ok(())
     }
 
     /// Lets the thread run.
@@ -237,6 +332,8 @@ impl Seized {
     /// Notes that the thread is home again by itself and goes on from `regs`.
     pub(super) fn escaped(&mut self, regs: &Regs) -> Result<()> {
         self.regs = *regs;
+        self.look_at_call();
+        self.lost = None;
         self.mask = ptrace::sigmask(self.tid).doing(|| format!("read the signal mask of task {}", self.tid))?;
         self.dirty = false;
         Ok(())
@@ -279,10 +376,30 @@ impl Seized {
     pub(super) fn restore(&mut self) -> Result<()> {
         if self.dirty && !self.gone {
             ptrace::set_sigmask(self.tid, self.mask).doing(|| format!("give task {} its mask back", self.tid))?;
-            ptrace::set_regs(self.tid, &self.regs).doing(|| format!("give task {} its registers back", self.tid))?;
+            let regs = self.regs.given_back(None);
+            ptrace::set_regs(self.tid, &regs).doing(|| format!("give task {} its registers back", self.tid))?;
+            if let Some(lost) = self.lost.take() {
+                ptrace::set_state(self.tid, &lost).doing(|| format!("give task {} its vectors back", self.tid))?;
+            }
             self.dirty = false;
         }
         Ok(())
+    }
+
+    /// Ends an interrupted call with EINTR where a handler runs first and that is the rule, on a CPU whose kernel does
+    /// not do so for registers that a tracer set. A signal that comes after this look finds the call made again.
+    fn end_call(&self) -> Result<()> {
+        if !native::HIDES_CALLS || self.regs.syscall().is_none() {
+            return Ok(());
+        }
+        let dir = crate::proc::ProcDir::open(self.tid)?;
+        let signals = crate::proc::status::read(&dir, &mut Vec::new())?.signals;
+        let deliverable = |set: u64| set & !self.mask & signals.caught;
+        let first = [deliverable(signals.pending), deliverable(signals.shared_pending)].into_iter().find(|&s| s != 0);
+        let Some(first) = first else { return Ok(()) };
+        let restarts = self.restarting >> first.trailing_zeros() & 1 == 1;
+        ptrace::set_regs(self.tid, &self.regs.given_back(Some(restarts)))
+            .doing(|| format!("end the call of task {}", self.tid))
     }
 
     /// Waits for the end of the thread, which was killed. As its tracer we see it before its parent does.
@@ -296,12 +413,18 @@ impl Seized {
     }
 }
 
+/// An instruction of a thread's program.
+fn instruction(tid: Pid, at: u64) -> Option<[u8; 4]> {
+    let mut word = [0; 4];
+    sys::mem::read_exact(tid, RemoteAddr(at), &mut word).is_ok().then_some(word)
+}
+
 impl Drop for Seized {
     fn drop(&mut self) {
         if self.gone {
             return;
         }
-        if let Err(e) = self.restore() {
+        if let Err(e) = self.restore().and_then(|()| self.end_call()) {
             tracing::warn!("{e}");
         }
         for signal in self.deferred.drain(..) {

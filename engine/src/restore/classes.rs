@@ -23,6 +23,8 @@ pub struct Area {
     pub flags: i32,
     /// PROT_* bits.
     pub prot: u32,
+    /// It is not writable, but was.
+    pub accounted: bool,
 }
 
 impl Area {
@@ -37,7 +39,8 @@ impl Area {
             status::ANON_PRIVATE => None,
             _ => return None,
         };
-        (vma.status & (without | odd) == 0 && private).then_some(Area { file, flags, prot: vma.prot })
+        let accounted = vma.status & status::ACCOUNTED != 0;
+        (vma.status & (without | odd) == 0 && private).then_some(Area { file, flags, prot: vma.prot, accounted })
     }
 
     /// Whether pages of the one can be pages of the other: they differ in protection alone.

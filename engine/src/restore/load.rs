@@ -1,5 +1,6 @@
 //! Reading the images: everything but the pages, checked for what a restore relies on.
 
+use crate::core_image;
 use crate::error::{Error, Result};
 use crate::image::proto::{
     CoreEntry, CredsEntry, FdinfoEntry, FileEntry, FsEntry, MemfdInodeEntry, MmEntry, PstreeEntry, SeccompFilter,
@@ -203,6 +204,7 @@ fn load_task(
             }
             return Err(Error::state(format!("the images lack core-{tid}.img")));
         };
+        core_image::check(&core)?;
         task_core = task_core.or(core.tc.take());
         threads.push(ThreadImage {
             tid: Pid::from_raw(tid as i32),
@@ -219,16 +221,29 @@ fn load_task(
         return Ok(TaskImage { entry, core, threads: Vec::new(), exit_signal, zombie_creds, live: None });
     }
     // With a dead leader its core may stand first in the images and hold no registers.
-    threads.retain(|t| t.core.thread_info.is_some());
+    threads.retain(|t| core_image::has_registers(&t.core));
     if threads.is_empty() {
         return Err(Error::state(format!("process {pid} of the images has no thread with registers")));
     }
-    let mm: MmEntry = dir.read_one(kinds::MM.of(pid))?;
+    let mut mm: MmEntry = dir.read_one(kinds::MM.of(pid))?;
+    mark_accounted(&mut mm, &threads[0].extra);
     let pages = PageMap::read(dir, kinds::PAGEMAP.of(pid), sys::page_size())?
         .ok_or_else(|| Error::state(format!("the images lack pagemap-{pid}.img")))?;
     let live = LiveImage { ids: dir.read_one(kinds::IDS.of(pid))?, mm, pages, fs: dir.read_one(kinds::FS.of(pid))? };
     check_areas(pid, &live)?;
     Ok(TaskImage { entry, core, threads, exit_signal, zombie_creds: None, live: Some(live) })
+}
+
+/// Marks the areas that are not writable and once were.
+fn mark_accounted(mm: &mut MmEntry, extra: &StasisTaskEntry) {
+    let accounted: HashSet<u64> =
+        extra.vma_flags.iter().filter(|flags| flags.accounted == Some(true)).map(|flags| flags.start).collect();
+    for vma in &mut mm.vmas {
+        vma.status &= !status::ACCOUNTED;
+        if accounted.contains(&vma.start) {
+            vma.status |= status::ACCOUNTED;
+        }
+    }
 }
 
 /// Areas must be whole pages, ascending and apart; saved pages must lie in them.
@@ -243,7 +258,7 @@ fn check_areas(pid: u32, live: &LiveImage) -> Result<()> {
         }
         before = vma.end;
         let fixed = vma.status & status::VSYSCALL != 0;
-        if !fixed && vma.end > stasis_arch::native::TASK_SIZE + page {
+        if !fixed && vma.end > stasis_arch::native::ADDRESS_LIMIT {
             return Err(Error::state(format!("mm-{pid}.img holds an area beyond the address space: {:x}", vma.start)));
         }
     }

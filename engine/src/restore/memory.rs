@@ -177,9 +177,20 @@ fn map(program: &mut Program, task: &TaskImage, vma: &VmaEntry, numbers: &Number
             (numbers[&need] as u64, vma.pgoff)
         }
     };
-    let args = [vma.start, vma.end - vma.start, u64::from(vma.prot), flags as u64, fd, offset];
-    program.room(1, 0).call_for(libc::SYS_mmap, &args, vma.start as i64);
+    let accounted = vma.status & status::ACCOUNTED != 0;
+    map_as(program, (vma.start, vma.end), vma.prot, accounted, [flags as u64, fd, offset]);
     Ok(())
+}
+
+/// Maps a range. What was writable once is so again for a moment: the kernel counts its pages from then on, and areas
+/// that are counted and others never become one.
+fn map_as(program: &mut Program, (start, end): (u64, u64), prot: u32, accounted: bool, [flags, fd, offset]: [u64; 3]) {
+    let first = if accounted { prot | libc::PROT_WRITE as u32 } else { prot };
+    let args = [start, end - start, u64::from(first), flags, fd, offset];
+    program.room(1, 0).call_for(libc::SYS_mmap, &args, start as i64);
+    if first != prot {
+        program.call(libc::SYS_mprotect, &[start, end - start, u64::from(prot)]);
+    }
 }
 
 /// The MAP_* bits of an area that are repeated.
@@ -204,8 +215,7 @@ pub fn map_area(program: &mut Program, start: u64, end: u64, area: &Area, number
         }
     };
     let flags = flags | libc::MAP_FIXED_NOREPLACE;
-    let args = [start, end - start, u64::from(area.prot), flags as u64, fd, offset];
-    program.room(1, 0).call_for(libc::SYS_mmap, &args, start as i64);
+    map_as(program, (start, end), area.prot, area.accounted, [flags as u64, fd, offset]);
 }
 
 /// Adds the reads of all saved pages that were not inherited.

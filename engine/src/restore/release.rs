@@ -6,15 +6,15 @@ use super::identity::{action_of, raw_action};
 use super::load::{Images, TaskImage, ThreadImage};
 use super::threads::{others, set_name};
 use super::tree::{Tree, end};
-use crate::core_x86;
+use crate::core_image;
 use crate::error::{Doing, Error, Result};
 use crate::guardian;
 use crate::sys::ptrace::{self, Event};
 use crate::sys::{self, RemoteAddr};
 use crate::vma::status;
-use stasis_arch::native::xstate::Layout;
 use stasis_arch::native::{self, Regs};
 use stasis_arch::restart;
+use stasis_arch::state::State;
 
 /// Lets every zombie exit as it once did. Their parents get no new signal: what it queues is dropped.
 pub fn bury(images: &Images, tree: &mut Tree) -> Result<()> {
@@ -92,7 +92,6 @@ fn die(member: &Member, tree: &Tree, task: &TaskImage) -> Result<()> {
 
 /// Gives every thread its registers; the seed is unmapped. After this the tasks only wait to be let go.
 pub fn prepare(images: &Images, tree: &Tree, leave_stopped: bool) -> Result<()> {
-    let layout = Layout::native();
     for (i, task) in images.tasks.iter().enumerate() {
         if task.is_zombie() {
             continue;
@@ -112,7 +111,7 @@ pub fn prepare(images: &Images, tree: &Tree, leave_stopped: bool) -> Result<()> 
             batch.call(libc::SYS_exit, &[u64::from(task.core.exit_code >> 8 & 0xff)]);
             leave_group(&tree.leaders[i], tree.layout.stub(), &batch)?;
         }
-        process(images, tree, task, &threads, &layout, leave_stopped)?;
+        process(images, tree, task, &threads, leave_stopped)?;
     }
     Ok(())
 }
@@ -136,17 +135,16 @@ fn process(
     tree: &Tree,
     task: &TaskImage,
     threads: &[(&Member, &ThreadImage)],
-    layout: &Layout,
     leave_stopped: bool,
 ) -> Result<()> {
     let Some(((last, last_image), rest)) = threads.split_last() else { return Ok(()) };
-    let mut xstate = Vec::new();
+    let mut fresh = State::default();
     for (member, image) in rest.iter().copied().chain([(*last, *last_image)]) {
-        set_xstate(member, image, layout, &mut xstate)?;
+        set_state(member, image, &mut fresh)?;
     }
     let mut finals = Vec::with_capacity(threads.len());
     for (member, image) in threads {
-        finals.push(final_regs(tree, member, image)?);
+        finals.push(final_regs(tree, member, image, task)?);
     }
     for ((member, image), regs) in rest.iter().zip(&finals) {
         settle(member, image, task, regs)?;
@@ -161,9 +159,10 @@ fn process(
         queue_traps(tree, member, image, task)?;
     }
     match syscall_outside(task, last)? {
-        Some(at) => {
+        Some(instruction) => {
             let args = [tree.layout.area, tree.layout.len(), 0, 0, 0, 0];
-            call_and_stop(last, at, libc::SYS_munmap, args)?;
+            call_and_stop(last, instruction.at, libc::SYS_munmap, args)?;
+            instruction.clear(last)?;
         }
         None => {
             tracing::warn!("process {} keeps the restore's work area: it has no system call instruction", task.pid())
@@ -234,7 +233,7 @@ const SYSCALL_IN_STUB: u64 = native::stub::SYSCALL as u64;
 
 /// Makes one call and stops right after it, before any other instruction, by an interrupt that is pending while the
 /// call runs: a call that waits is cut short at once, and is left as an interrupted call.
-fn call_and_stop(member: &Member, at: u64, nr: i64, args: [u64; 6]) -> Result<Regs> {
+fn call_and_stop(member: &Member, at: u64, nr: i64, args: [u64; 6]) -> Result<i64> {
     let tid = member.tid;
     let doing = || format!("have task {tid} make system call {nr}");
     ptrace::set_regs(tid, &member.regs().at_call(at, nr, args)).doing(doing)?;
@@ -245,11 +244,11 @@ fn call_and_stop(member: &Member, at: u64, nr: i64, args: [u64; 6]) -> Result<Re
     ptrace::cont(tid, 0).doing(doing)?;
     expect(tid, Event::Stopped { signal: libc::SIGTRAP, event: ptrace::EVENT_STOP })?;
     let regs = ptrace::regs(tid).doing(doing)?;
-    match regs.result() {
+    match regs.call_outcome(at) {
         error @ -4095..0 if ![restart::BLOCK, restart::NO_HAND, restart::SYS].contains(&error) => {
             Err(sys::Errno::from_raw(-error as i32)).doing(doing)
         }
-        _ => Ok(regs),
+        result => Ok(result),
     }
 }
 
@@ -260,47 +259,90 @@ fn expect(tid: sys::Pid, wanted: Event) -> Result<()> {
     }
 }
 
-/// A system call instruction of the process itself: the vDSO's.
-fn syscall_outside(task: &TaskImage, member: &Member) -> Result<Option<u64>> {
+/// A system call instruction outside of the seed.
+struct Instruction {
+    at: u64,
+    /// It is ours, in the free tail of the vDSO.
+    lent: bool,
+}
+
+impl Instruction {
+    /// Takes it away if it is ours.
+    fn clear(&self, member: &Member) -> Result<()> {
+        if !self.lent {
+            return Ok(());
+        }
+        ptrace::poke(member.tid, RemoteAddr(self.at), 0).doing(|| format!("clear the vDSO of task {}", member.tid))
+    }
+}
+
+/// A system call instruction of the process itself: the vDSO's, or one that is lent to it for a moment.
+fn syscall_outside(task: &TaskImage, member: &Member) -> Result<Option<Instruction>> {
     let Some(live) = &task.live else { return Ok(None) };
     let Some(vdso) = live.mm.vmas.iter().find(|v| v.status & status::VDSO != 0) else { return Ok(None) };
     let mut bytes = vec![0; (vdso.end - vdso.start) as usize];
     sys::mem::read_exact(member.tid, RemoteAddr(vdso.start), &mut bytes).doing(|| "read the vDSO")?;
-    let found = bytes.windows(native::SYSCALL.len()).position(|w| w == native::SYSCALL);
-    Ok(found.map(|at| vdso.start + at as u64))
+    let found = bytes.windows(native::SYSCALL.len()).enumerate();
+    let found =
+        found.filter(|(at, word)| at.is_multiple_of(native::CODE_ALIGN) && *word == native::SYSCALL).map(|(at, _)| at);
+    if let Some(at) = found.into_iter().next() {
+        return Ok(Some(Instruction { at: vdso.start + at as u64, lent: false }));
+    }
+    const WORD: usize = 8;
+    let free = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1).next_multiple_of(WORD);
+    if free + WORD > bytes.len() {
+        return Ok(None);
+    }
+    let at = vdso.start + free as u64;
+    ptrace::poke_bytes(member.tid, RemoteAddr(at), &native::SYSCALL)
+        .doing(|| format!("lend task {} an instruction", member.tid))?;
+    Ok(Some(Instruction { at, lent: true }))
 }
 
-fn set_xstate(member: &Member, image: &ThreadImage, layout: &Layout, area: &mut Vec<u8>) -> Result<()> {
+/// Sets a thread's extended state. `fresh` is what it has, read again for each.
+fn set_state(member: &Member, image: &ThreadImage, fresh: &mut State) -> Result<()> {
     let tid = member.tid;
-    let info = image.core.thread_info.as_ref().ok_or_else(|| Error::state("an image without registers"))?;
-    ptrace::xstate(tid, area).doing(|| format!("read the extended state of task {tid}"))?;
-    match &image.extra.xstate {
-        Some(whole) if whole.len() <= area.len() => area[..whole.len()].copy_from_slice(whole),
-        Some(_) => {
-            return Err(Error::state(format!("the images hold more extended state for task {tid} than this CPU has")));
-        }
-        None => core_x86::to_xstate(&info.fpregs, area, layout)?,
-    }
-    ptrace::set_xstate(tid, area).doing(|| format!("set the extended state of task {tid}"))
+    ptrace::state(tid, fresh).doing(|| format!("read the extended state of task {tid}"))?;
+    let state = core_image::state(&image.core, &image.extra, fresh)?;
+    ptrace::set_state(tid, &state).doing(|| format!("set the extended state of task {tid}"))
 }
 
 /// The registers that a thread goes on with: an interrupted call as the kernel left it, so that the kernel decides.
-fn final_regs(tree: &Tree, member: &Member, image: &ThreadImage) -> Result<Regs> {
-    let info = image.core.thread_info.as_ref().ok_or_else(|| Error::state("an image without registers"))?;
-    let mut regs = core_x86::to_regs(&info.gpregs);
-    // What the program cannot choose is this kernel's.
-    let own = member.regs();
-    (regs.cs, regs.ss) = (own.cs, own.ss);
-    regs.flags = regs.flags & native::USER_FLAGS | own.flags & !native::USER_FLAGS;
+fn final_regs(tree: &Tree, member: &Member, image: &ThreadImage, task: &TaskImage) -> Result<Regs> {
+    let mut regs = core_image::regs(&image.core)?;
+    regs.keep_privileged(member.regs());
     let Some(raw) = &image.restart else { return Ok(regs) };
-    regs.set_ip(raw.ip);
-    regs.set_syscall(Some(raw.syscall));
-    regs.set_result(raw.result);
+    let word = |at| {
+        let mut word = [0; 4];
+        sys::mem::read_exact(member.tid, RemoteAddr(at), &mut word).is_ok().then_some(word)
+    };
+    if let Some(argument) = raw.argument {
+        regs.set_result(argument as i64);
+    }
+    regs.put_in_call(raw.syscall, raw.ip, raw.result, word);
     if raw.result == restart::BLOCK && !prime(tree, member, &regs)? {
         // What is left of its time is not known: the call begins again.
         regs.set_result(restart::NO_HAND);
     }
-    Ok(regs)
+    Ok(regs.given_back(handler(image, task)))
+}
+
+/// Whether a handler runs as soon as the thread is let go, and if so whether it has SA_RESTART.
+fn handler(image: &ThreadImage, task: &TaskImage) -> Option<bool> {
+    if !native::HIDES_CALLS {
+        return None;
+    }
+    let own = image.core.thread_core.iter().flat_map(|core| &core.signals_p);
+    let queues = own.chain(&task.core.signals_s);
+    let mask = mask_of(image, task);
+    let first = |queue: &crate::image::proto::SignalQueueEntry| {
+        let signals = queue.signals.iter().map(|s| super::threads::signal_of(&s.siginfo));
+        let actions = signals.filter(|s| (1..=64).contains(s) && mask >> (s - 1) & 1 == 0);
+        let mut actions: Vec<_> = actions.filter_map(|s| Some((s, action_of(&task.core.sigactions, s)?))).collect();
+        actions.sort_by_key(|(signal, _)| *signal);
+        actions.into_iter().find(|(_, action)| action.sigaction > 1)
+    };
+    queues.into_iter().find_map(first).map(|(_, action)| action.flags & libc::SA_RESTART as u64 != 0)
 }
 
 /// Has the kernel set up the restart block of an interrupted sleep with the time that was left. False where the
@@ -324,17 +366,19 @@ fn prime(tree: &Tree, member: &Member, regs: &Regs) -> Result<bool> {
     };
     let after = call_and_stop(member, tree.layout.stub() + SYSCALL_IN_STUB, nr, args)?;
     // The time may have been over already: then the call begins again, and ends at once.
-    Ok(after.result() == restart::BLOCK)
+    Ok(after == restart::BLOCK)
+}
+
+/// The signals that a thread blocks.
+fn mask_of(image: &ThreadImage, task: &TaskImage) -> u64 {
+    let of_thread = image.core.thread_core.as_ref().and_then(|core| core.blk_sigset);
+    of_thread.unwrap_or(task.core.blk_sigset)
 }
 
 /// Sets a thread's mask and registers.
 fn settle(member: &Member, image: &ThreadImage, task: &TaskImage, regs: &Regs) -> Result<()> {
     let tid = member.tid;
-    for desc in image.core.thread_info.iter().flat_map(|i| &i.tls).filter_map(core_x86::to_desc) {
-        ptrace::set_thread_area(tid, &desc).doing(|| format!("set a segment of task {tid}"))?;
-    }
-    let of_thread = image.core.thread_core.as_ref().and_then(|c| c.blk_sigset);
-    let mask = of_thread.unwrap_or(task.core.blk_sigset);
+    let mask = mask_of(image, task);
     ptrace::set_regs(tid, regs).doing(|| format!("set the registers of task {tid}"))?;
     ptrace::set_sigmask(tid, mask).doing(|| format!("set the mask of task {tid}"))
 }

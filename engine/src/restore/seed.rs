@@ -55,7 +55,7 @@ impl Layout {
             }
             at = at.max(end.next_multiple_of(ALIGN).saturating_add(ALIGN));
         }
-        if at.saturating_add(need) > native::TASK_SIZE / 2 {
+        if at.saturating_add(need) > sys::task_size() / 2 {
             return Err(Error::state("the address spaces of the images leave no common hole for the restore"));
         }
         Ok(Layout { load: at, area: at + 4 * sys::page_size(), ..layout })
@@ -131,7 +131,7 @@ pub fn first_batch(layout: &Layout) -> (RemoteAddr, u64) {
 fn elf(layout: &Layout) -> Vec<u8> {
     let page = sys::page_size();
     let code = &stub::RESTORE;
-    let entry = layout.load + code.len() as u64 - 1;
+    let entry = layout.load + (code.len() - stub::BREAKPOINT_LEN) as u64;
     let mut file = Vec::new();
     // Elf64_Ehdr
     file.extend_from_slice(b"\x7fELF");
@@ -140,7 +140,7 @@ fn elf(layout: &Layout) -> Vec<u8> {
     put16(&mut file, &[2, native::ELF_MACHINE]); // ET_EXEC
     put32(&mut file, &[1]);
     put64(&mut file, &[entry, 64, 0]);
-    put32(&mut file, &[0]);
+    put32(&mut file, &[native::ELF_FLAGS]);
     put16(&mut file, &[64, 56, 2, 0, 0, 0]);
     // Elf64_Phdr: PT_LOAD, readable and executable
     put32(&mut file, &[1, 5]);

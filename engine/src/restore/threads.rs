@@ -158,11 +158,7 @@ fn from_inside(program: &mut Program, member: &Member, image: &ThreadImage, defa
     const SS_DISABLE: u32 = libc::SS_DISABLE as u32;
     const DEFAULT_SLACK: u64 = 50_000;
     let core = thread_core(image)?;
-    let info = image
-        .core
-        .thread_info
-        .as_ref()
-        .ok_or_else(|| Error::state(format!("core-{}.img lacks its registers", image.tid)))?;
+    let clear_tid = crate::core_image::clear_tid(&image.core)?;
     if let Some(sas) = core.sas.as_ref().filter(|s| s.ss_flags & SS_DISABLE == 0 && s.ss_size > 0) {
         let stack = [sas.ss_sp, u64::from(sas.ss_flags), sas.ss_size].map(u64::to_ne_bytes).concat();
         program.call_with(libc::SYS_sigaltstack, &[0, 0], 0, &stack);
@@ -170,7 +166,7 @@ fn from_inside(program: &mut Program, member: &Member, image: &ThreadImage, defa
     if core.futex_rla_len != 0 {
         program.call(libc::SYS_set_robust_list, &[core.futex_rla, u64::from(core.futex_rla_len)]);
     }
-    program.call(libc::SYS_set_tid_address, &[info.clear_tid_addr]);
+    program.call(libc::SYS_set_tid_address, &[clear_tid]);
     if let Some(rseq) = core.rseq_entry.as_ref().filter(|r| r.rseq_abi_pointer != 0) {
         let (pointer, size, signature) = (rseq.rseq_abi_pointer, rseq.rseq_abi_size, rseq.signature);
         program.call(libc::SYS_rseq, &[pointer, u64::from(size), 0, u64::from(signature)]);

@@ -192,7 +192,7 @@ impl<'a> Grower<'a> {
         batch.call(libc::SYS_mmap, &[layout.area, layout.len(), prot, flags, u64::MAX, 0]);
         member.run(layout.load, &mut batch)?;
         let code = &stasis_arch::native::stub::RESTORE;
-        sys::mem::write(member.tid, sys::RemoteAddr(layout.area), code).doing(|| "write the stub")?;
+        ptrace::poke_bytes(member.tid, sys::RemoteAddr(layout.area), code).doing(|| "write the stub")?;
         let mut batch = Batch::new(at, len, 8);
         batch.call(libc::SYS_mprotect, &[layout.area, page, (libc::PROT_READ | libc::PROT_EXEC) as u64]);
         member.run(layout.load, &mut batch)?;

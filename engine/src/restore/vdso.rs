@@ -5,7 +5,7 @@ use super::crew::{Member, Program, run_all};
 use super::load::{LiveImage, TaskImage};
 use super::needs::{Need, Needs};
 use super::tree::Tree;
-use crate::core_x86;
+use crate::core_image;
 use crate::error::{Doing, Error, Result};
 use crate::image::pagemap::Source;
 use crate::sys::{self, RemoteAddr};
@@ -118,7 +118,7 @@ fn other(task: &TaskImage, what: &str) -> Error {
 
 /// No thread may stand in the code that is about to change.
 fn outside(task: &TaskImage, start: u64, end: u64) -> Result<()> {
-    let ip = |t: &super::load::ThreadImage| t.core.thread_info.as_ref().map(|i| core_x86::to_regs(&i.gpregs).ip());
+    let ip = |t: &super::load::ThreadImage| core_image::regs(&t.core).ok().map(|regs| regs.ip());
     match task.threads.iter().find(|t| ip(t).is_some_and(|ip| (start..end).contains(&ip))) {
         Some(thread) => Err(other(task, &format!("and thread {} was in the middle of it", thread.tid))),
         None => Ok(()),
@@ -169,7 +169,7 @@ fn hole(tree: &Tree, live: &LiveImage, len: u64) -> Option<u64> {
     let seed = (tree.layout.load, tree.layout.area + tree.layout.len());
     let mut used: Vec<(u64, u64)> = live.mm.vmas.iter().map(|v| (v.start, v.end)).collect();
     used.extend([seed, (live.mm.mm_start_brk, live.mm.mm_brk)]);
-    used.push((stasis_arch::native::TASK_SIZE, u64::MAX));
+    used.push((sys::task_size(), u64::MAX));
     used.sort_unstable();
     let find = |away: u64| {
         let mut before = LOWEST;

@@ -60,3 +60,16 @@ pub fn page_size() -> u64 {
         size.and_then(|s| u64::try_from(s).ok()).unwrap_or(4096)
     })
 }
+
+/// The size of the address space that the kernel gives a program by default, in bytes: the next power of two above the
+/// stack, less a page. It depends on the CPU and on how the kernel was configured.
+pub fn task_size() -> u64 {
+    static SIZE: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    *SIZE.get_or_init(|| {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        let ends = maps.lines().filter(|line| !line.ends_with("[vsyscall]"));
+        let ends = ends.filter_map(|line| u64::from_str_radix(line.split(['-', ' ']).nth(1)?, 16).ok());
+        let highest = ends.max().unwrap_or(1 << 38);
+        highest.checked_next_power_of_two().unwrap_or(1 << 47) - page_size()
+    })
+}

@@ -1,8 +1,10 @@
 //! ptrace(2). All calls must come from the thread that attached.
 
 use super::{Errno, Pid, RemoteAddr, Result, check};
-use stasis_arch::native::{NT_XSTATE, Regs};
+use stasis_arch::native::{self, Regs};
+use stasis_arch::state::State;
 use std::os::raw::c_int;
+use zerocopy::IntoBytes;
 
 /// PTRACE_O_* bits.
 pub mod options {
@@ -18,7 +20,6 @@ pub mod options {
     pub const SUSPEND_SECCOMP: i32 = 0x0020_0000;
 }
 
-const NT_PRSTATUS: u32 = 1;
 const PTRACE_GETSIGMASK: u32 = 0x420a;
 const PTRACE_SETSIGMASK: u32 = 0x420b;
 const PTRACE_SECCOMP_GET_FILTER: u32 = 0x420c;
@@ -73,34 +74,78 @@ pub fn event_message(pid: Pid) -> Result<u64> {
     Ok(message as u64)
 }
 
-/// The integer registers.
+/// Reads a register set into `buffer`; the number of bytes that the kernel gave, which is cut to the buffer's length.
+fn get_set(pid: Pid, note: u32, buffer: &mut [u8]) -> Result<usize> {
+    let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    ptrace(libc::PTRACE_GETREGSET, pid, note as usize, &raw mut iov as usize)?;
+    Ok(iov.iov_len)
+}
+
+fn put_set(pid: Pid, note: u32, bytes: &[u8]) -> Result<()> {
+    let mut iov = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    ptrace(libc::PTRACE_SETREGSET, pid, note as usize, &raw mut iov as usize).map(drop)
+}
+
+/// The integer registers. ENOTSUP for a task of another ABI, which gives a shorter register file.
 pub fn regs(pid: Pid) -> Result<Regs> {
     let mut regs = Regs::default();
-    let mut iov = libc::iovec { iov_base: (&raw mut regs).cast(), iov_len: size_of::<Regs>() };
-    ptrace(libc::PTRACE_GETREGSET, pid, NT_PRSTATUS as usize, &raw mut iov as usize)?;
-    // A 32-bit task gives the shorter register file of its own ABI.
-    if iov.iov_len != size_of::<Regs>() { Err(Errno::ENOTSUP) } else { Ok(regs) }
+    for set in native::REGISTER_SETS {
+        let place = &mut regs.as_mut_bytes()[set.offset..][..set.len];
+        if get_set(pid, set.note, place)? != set.len {
+            return Err(Errno::ENOTSUP);
+        }
+    }
+    Ok(regs)
 }
 
 /// Sets the integer registers.
 pub fn set_regs(pid: Pid, regs: &Regs) -> Result<()> {
-    let mut iov = libc::iovec { iov_base: (&raw const *regs).cast_mut().cast(), iov_len: size_of::<Regs>() };
-    ptrace(libc::PTRACE_SETREGSET, pid, NT_PRSTATUS as usize, &raw mut iov as usize).map(drop)
+    native::REGISTER_SETS.iter().try_for_each(|set| put_set(pid, set.note, &regs.as_bytes()[set.offset..][..set.len]))
 }
 
-/// The extended state in the kernel's layout; `buffer` is reused and cut to what the kernel gave.
-pub fn xstate(pid: Pid, buffer: &mut Vec<u8>) -> Result<()> {
-    buffer.resize(buffer.capacity().max(16384), 0);
-    let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    ptrace(libc::PTRACE_GETREGSET, pid, NT_XSTATE as usize, &raw mut iov as usize)?;
-    buffer.truncate(iov.iov_len);
+/// A register set in the kernel's layout, into `buffer`, which is reused: whether the CPU and the thread have it.
+pub fn register_set(pid: Pid, note: u32, buffer: &mut Vec<u8>) -> Result<bool> {
+    const FIRST: usize = 16384;
+    const MOST: usize = 1 << 20;
+    buffer.resize(buffer.capacity().max(FIRST), 0);
+    loop {
+        match get_set(pid, note, buffer) {
+            Ok(len) if len == buffer.len() && len < MOST => buffer.resize(len * 2, 0),
+            Ok(len) => {
+                buffer.truncate(len);
+                return Ok(len > 0);
+            }
+            // unknown to the kernel; not on this CPU; not in use by the thread
+            Err(Errno::EINVAL | Errno::ENODEV | Errno::ENODATA | Errno::EIO) => return Ok(false),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Those of `notes` that there are; `state` is reused.
+pub fn register_sets(pid: Pid, notes: &[u32], state: &mut State) -> Result<()> {
+    let mut spare = std::mem::take(&mut state.sets).into_iter().map(|(_, buffer)| buffer);
+    for &note in notes {
+        let mut buffer = spare.next().unwrap_or_default();
+        if register_set(pid, note, &mut buffer)? {
+            state.sets.push((note, buffer));
+        }
+    }
     Ok(())
 }
 
-/// Sets the extended state.
-pub fn set_xstate(pid: Pid, state: &[u8]) -> Result<()> {
-    let mut iov = libc::iovec { iov_base: state.as_ptr().cast_mut().cast(), iov_len: state.len() };
-    ptrace(libc::PTRACE_SETREGSET, pid, NT_XSTATE as usize, &raw mut iov as usize).map(drop)
+/// Everything of a thread besides its integer registers; `state` is reused.
+pub fn state(pid: Pid, state: &mut State) -> Result<()> {
+    register_sets(pid, native::state::SETS, state)?;
+    state.descriptors.clear();
+    state.descriptors.extend(native::state::DESCRIPTORS.map(|entry| (entry, thread_area(pid, entry).ok())));
+    Ok(())
+}
+
+/// Sets all of `state`, in its order.
+pub fn set_state(pid: Pid, state: &State) -> Result<()> {
+    state.sets.iter().try_for_each(|(note, bytes)| put_set(pid, *note, bytes))?;
+    state.descriptors.iter().filter_map(|(_, desc)| *desc).try_for_each(|desc| set_thread_area(pid, &desc))
 }
 
 /// The blocked signals; inside sigsuspend and its like the mask that will be given back.
@@ -184,11 +229,13 @@ pub fn poke(pid: Pid, at: RemoteAddr, word: u64) -> Result<()> {
     ptrace(libc::PTRACE_POKEDATA, pid, at.0 as usize, word as usize).map(drop)
 }
 
-/// Writes bytes by [`poke`]; address and length are multiples of 8.
+/// Writes bytes by [`poke`], which also tells CPUs with separate caches of instructions; the address is a multiple of 8,
+/// and what is missing to a whole word is written as zero.
 pub fn poke_bytes(pid: Pid, at: RemoteAddr, bytes: &[u8]) -> Result<()> {
-    for (i, chunk) in bytes.chunks_exact(8).enumerate() {
-        let word = u64::from_le_bytes(chunk.try_into().map_err(|_| Errno::EINVAL)?);
-        poke(pid, at.plus(i as u64 * 8), word)?;
+    for (i, chunk) in bytes.chunks(8).enumerate() {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        poke(pid, at.plus(i as u64 * 8), u64::from_ne_bytes(word))?;
     }
     Ok(())
 }
@@ -206,14 +253,14 @@ const PTRACE_GET_THREAD_AREA: u32 = 25;
 const PTRACE_SET_THREAD_AREA: u32 = 26;
 
 /// An entry of the thread's part of the descriptor table (x86): `struct user_desc`, number, base, limit, bits.
-pub fn thread_area(pid: Pid, entry: u32) -> Result<[u32; 4]> {
+fn thread_area(pid: Pid, entry: u32) -> Result<[u32; 4]> {
     let mut desc = [0u32; 4];
     ptrace(PTRACE_GET_THREAD_AREA, pid, entry as usize, desc.as_mut_ptr() as usize)?;
     Ok(desc)
 }
 
 /// Sets an entry of the thread's part of the descriptor table (x86).
-pub fn set_thread_area(pid: Pid, desc: &[u32; 4]) -> Result<()> {
+fn set_thread_area(pid: Pid, desc: &[u32; 4]) -> Result<()> {
     ptrace(PTRACE_SET_THREAD_AREA, pid, desc[0] as usize, desc.as_ptr() as usize).map(drop)
 }
 

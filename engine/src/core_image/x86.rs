@@ -1,15 +1,49 @@
 //! Registers of x86-64 threads as CRIU's messages hold them, both ways.
 
+use super::{CoreImage, without};
 use crate::error::{Error, Result};
 use crate::image::proto::{
-    ThreadInfoX86, UserDescT, UserX86CetEntry, UserX86FpregsEntry, UserX86RegsEntry, UserX86XsaveEntry,
+    CoreEntry, ThreadInfoX86, UserDescT, UserX86CetEntry, UserX86FpregsEntry, UserX86RegsEntry, UserX86XsaveEntry,
+    core_entry::March,
 };
-use stasis_arch::x86_64::Regs;
+use stasis_arch::state::State;
+use stasis_arch::x86_64::state::NT_XSTATE;
 use stasis_arch::x86_64::xstate::{HEADER_END, LEGACY, Layout, PORTABLE, SW_XFEATURES, XSTATE_BV, component};
+use stasis_arch::x86_64::{Cpu, Regs};
+use std::sync::LazyLock;
 
-/// The message of a thread: its registers (an interrupted call already wound back) and its extended state.
-pub fn thread_info(clear_tid_addr: u64, regs: &Regs, xstate: &[u8], layout: &Layout) -> ThreadInfoX86 {
-    ThreadInfoX86 { clear_tid_addr, gpregs: registers(regs), fpregs: fpregs(xstate, layout), tls: no_tls() }
+/// The layout of this CPU's extended state: asking is slow under a hypervisor.
+static LAYOUT: LazyLock<Layout> = LazyLock::new(Layout::native);
+
+impl CoreImage for Cpu {
+    type Regs = Regs;
+    const MARCH: March = March::X8664;
+    const IN_MESSAGE: &'static [u32] = &[NT_XSTATE];
+
+    fn save(core: &mut CoreEntry, clear_tid_addr: u64, regs: &Regs, state: &State) -> Result<()> {
+        let area = state.get(NT_XSTATE).filter(|area| area.len() >= LEGACY);
+        let area = area.ok_or_else(|| Error::state("the kernel gives no extended state"))?;
+        let tls = state.descriptors.iter().map(|&(entry, desc)| tls_entry(entry, desc)).collect();
+        let (gpregs, fpregs) = (registers(regs), fpregs(area, &LAYOUT));
+        core.thread_info = Some(ThreadInfoX86 { clear_tid_addr, gpregs, fpregs, tls });
+        Ok(())
+    }
+
+    fn clear_tid(core: &CoreEntry) -> Option<u64> {
+        core.thread_info.as_ref().map(|info| info.clear_tid_addr)
+    }
+
+    fn regs(core: &CoreEntry) -> Result<Regs> {
+        Ok(to_regs(&core.thread_info.as_ref().ok_or_else(without)?.gpregs))
+    }
+
+    fn fill(core: &CoreEntry, state: &mut State) -> Result<()> {
+        let info = core.thread_info.as_ref().ok_or_else(without)?;
+        let area = state.get_mut(NT_XSTATE).ok_or_else(|| Error::state("the kernel gives no extended state"))?;
+        to_xstate(&info.fpregs, area, &LAYOUT)?;
+        state.descriptors = info.tls.iter().map(|e| (e.entry_number, to_desc(e))).collect();
+        Ok(())
+    }
 }
 
 fn registers(r: &Regs) -> UserX86RegsEntry {
@@ -46,7 +80,7 @@ fn registers(r: &Regs) -> UserX86RegsEntry {
 }
 
 /// The registers of a message.
-pub fn to_regs(e: &UserX86RegsEntry) -> Regs {
+fn to_regs(e: &UserX86RegsEntry) -> Regs {
     Regs {
         r15: e.r15,
         r14: e.r14,
@@ -78,23 +112,6 @@ pub fn to_regs(e: &UserX86RegsEntry) -> Regs {
     }
 }
 
-/// The three entries of the descriptor table that 32-bit code sets by set_thread_area(2): none in 64-bit code.
-fn no_tls() -> Vec<UserDescT> {
-    let entry = |entry_number| UserDescT {
-        entry_number,
-        base_addr: 0,
-        limit: 0,
-        seg_32bit: false,
-        contents_h: false,
-        contents_l: false,
-        read_exec_only: true,
-        limit_in_pages: false,
-        seg_not_present: true,
-        usable: false,
-    };
-    vec![entry(12), entry(13), entry(14)]
-}
-
 /// Bits of the last word of `struct user_desc` (asm/ldt.h).
 mod desc {
     pub const SEG_32BIT: u32 = 1;
@@ -107,7 +124,7 @@ mod desc {
 }
 
 /// The message of an entry as the kernel gave it.
-pub fn tls_entry(entry_number: u32, desc: Option<[u32; 4]>) -> UserDescT {
+fn tls_entry(entry_number: u32, desc: Option<[u32; 4]>) -> UserDescT {
     let [_, base_addr, limit, bits] = desc.unwrap_or([0, 0, 0, desc::READ_EXEC_ONLY | desc::NOT_PRESENT]);
     let has = |bit| bits & bit != 0;
     UserDescT {
@@ -125,7 +142,7 @@ pub fn tls_entry(entry_number: u32, desc: Option<[u32; 4]>) -> UserDescT {
 }
 
 /// An entry as the kernel takes it; `None` for one that holds nothing.
-pub fn to_desc(e: &UserDescT) -> Option<[u32; 4]> {
+fn to_desc(e: &UserDescT) -> Option<[u32; 4]> {
     let bits = [
         (e.seg_32bit, desc::SEG_32BIT),
         (e.contents_l, desc::CONTENTS_LOW),
@@ -192,14 +209,9 @@ fn xsave(area: &[u8], layout: &Layout) -> UserX86XsaveEntry {
     }
 }
 
-/// The components in `area` that CRIU's message has no field for and that are in use.
-pub fn beyond_portable(area: &[u8]) -> u64 {
-    if area.len() < HEADER_END { 0 } else { u64_at(area, XSTATE_BV) & !PORTABLE }
-}
-
 /// Fills `area`, which this CPU's kernel gave for a fresh task, with the state of a message. A component that is not
 /// in its initial configuration and that this CPU lacks is an error that names it.
-pub fn to_xstate(fp: &UserX86FpregsEntry, area: &mut [u8], layout: &Layout) -> Result<()> {
+fn to_xstate(fp: &UserX86FpregsEntry, area: &mut [u8], layout: &Layout) -> Result<()> {
     if area.len() < LEGACY {
         return Err(Error::state("the kernel gives no extended state"));
     }
