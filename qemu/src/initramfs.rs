@@ -143,7 +143,6 @@ pub fn write(userland: &Path, modules: &[Module], payload: &Payload, to: &Path) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guest::Task;
     use std::io::Read as _;
 
     /// What an archive holds, as the kernel would unpack it: name, mode, contents.
@@ -178,7 +177,7 @@ mod tests {
         std::os::unix::fs::symlink("odd", root.join("usr/bin/link")).unwrap();
         let userland = dir.path().join("userland");
         archive_tree(&root, &["usr/share/doc"], File::create(&userland).unwrap()).unwrap();
-        let job = Job { task: Task::Shell, ..Job::default() };
+        let job = Job::default();
         let files = vec![("/opt/x/file".to_owned(), root.join("usr/bin/odd"))];
         let links = vec![("/usr/local/bin/l".to_owned(), "/opt/x/file".to_owned())];
         let payload = Payload { job, init: "/opt/x/file".to_owned(), files, links };

@@ -11,12 +11,13 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// What the harness and the cases use; what these depend on comes with them.
-const PACKAGES: [&str; 24] = [
+const PACKAGES: [&str; 25] = [
     "base-files",
     "bash",
     "coreutils",
     "dash",
     "debianutils",
+    "e2fsprogs",
     "findutils",
     "gawk",
     "grep",

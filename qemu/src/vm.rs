@@ -23,6 +23,8 @@ use std::time::Duration;
 
 /// How many lines of the console explain a failure.
 const LAST_LINES: usize = 20;
+/// Bytes of the disk of a run.
+const DISK_SIZE: u64 = 16 << 30;
 
 /// How a machine is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +93,7 @@ impl Vm {
         let mut command = emulator.command();
         machine(&mut command, recipe, mode);
         console(&mut command, recipe, mode);
+        disk(&mut command, &dir.join("disk"))?;
         let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).context("failed to make a pipe")?;
         let report = format!("file,id=report,path=/proc/self/fd/{}", write.as_raw_fd());
         command.args(["-device", "virtio-serial", "-chardev", &report]);
@@ -190,6 +193,16 @@ fn console(command: &mut Command, recipe: &Recipe, mode: Mode) {
         command.args(["-chardev", "stdio,id=console,signal=off", "-monitor", "none"]);
     }
     command.args(&recipe.qemu.serial);
+}
+
+/// Adds an empty disk, of which only what is written takes space.
+fn disk(command: &mut Command, path: &Path) -> anyhow::Result<()> {
+    let make = || File::create(path)?.set_len(DISK_SIZE);
+    make().with_context(|| format!("failed to make {}", path.display()))?;
+    let path = path.to_str().with_context(|| format!("{} is no text", path.display()))?.replace(',', ",,");
+    let drive = format!("if=none,id=disk,format=raw,cache=unsafe,discard=unmap,file={path}");
+    command.args(["-drive", &drive, "-device", "virtio-blk,drive=disk"]);
+    Ok(())
 }
 
 /// Starts QEMU with one descriptor more than it would inherit.

@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime};
 
 /// Time beyond a run's own limit after which its cell is ended from outside.
 const GRACE: Duration = Duration::from_secs(10);
+/// What should be immediate is given this time.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// What the cells of a run share.
 pub struct Setting {
@@ -78,6 +80,7 @@ impl Setting {
             cases: self.cases.clone(),
             engine: self.engine.clone(),
             limit: declared.timeout.as_secs_f64() * self.patience,
+            moment: MOMENT.mul_f64(self.patience).as_secs_f64(),
             seed,
             kills: self.kills,
             dump_options: declared.dump_options.clone(),

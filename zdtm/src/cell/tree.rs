@@ -15,9 +15,6 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long things may take that should be immediate: the end of killed processes, the engine's helpers.
-const MOMENT: Duration = Duration::from_secs(2);
-
 /// The tree of one case, the init's child.
 pub struct Tree {
     /// What the cell is to do.
@@ -43,6 +40,11 @@ impl Tree {
         let gate = Gate::open(&scratch)?;
         let (alive, outsiders) = (BTreeSet::new(), BTreeSet::new());
         Ok(Tree { spec, gate, root: Pid::from_raw(0), ended: None, alive, outsiders })
+    }
+
+    /// By when things must have happened that should be immediate.
+    fn moment(&self) -> Instant {
+        Instant::now() + Duration::from_secs_f64(self.spec.moment)
     }
 
     /// Starts the case and waits until it is ready.
@@ -92,7 +94,7 @@ impl Tree {
 
     /// Fails unless the tree looks as it did; what is in motion gets a moment.
     pub fn compare(&mut self, before: &Witness, when: &str, tolerance: Tolerance) -> Step {
-        let until = Instant::now() + MOMENT;
+        let until = self.moment();
         loop {
             self.reap();
             let differences = before.differences(&Witness::take(self.root), &self.spec.exempt, tolerance);
@@ -129,7 +131,7 @@ impl Tree {
     /// What the case itself says of a tree that has already failed, in words: is what differs a matter to the process?
     pub fn opinion(&mut self) -> String {
         self.gate.go();
-        let until = Instant::now() + MOMENT;
+        let until = self.moment();
         while self.ended.is_none() && Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
             self.reap();
@@ -152,7 +154,7 @@ impl Tree {
     }
 
     fn only(&mut self, allowed: impl Fn() -> BTreeSet<i32>, when: &str) -> Step {
-        let until = Instant::now() + MOMENT;
+        let until = self.moment();
         loop {
             self.reap();
             let all = process::all();

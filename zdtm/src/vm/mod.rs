@@ -84,6 +84,7 @@ impl Lab {
                 .into_iter()
                 .collect::<BTreeMap<_, _>>(),
             now: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs().cast_signed()),
+            disk: Path::new(TARGET).join("zdtm"),
             task,
             ..Job::default()
         };
