@@ -11,7 +11,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// What the harness and the cases use; what these depend on comes with them.
-const PACKAGES: [&str; 25] = [
+const PACKAGES: [&str; 26] = [
     "base-files",
     "bash",
     "coreutils",
@@ -25,12 +25,13 @@ const PACKAGES: [&str; 25] = [
     "hostname",
     "iproute2",
     "kmod",
+    "libc-bin",
     "make",
     "mawk",
     "nftables",
-    "perl-base",
+    "perl",
     "procps",
-    "python3-minimal",
+    "python3",
     "sed",
     "sqlite3",
     "strace",

@@ -12,8 +12,6 @@ use std::time::{Duration, SystemTime};
 
 /// Time beyond a run's own limit after which its cell is ended from outside.
 const GRACE: Duration = Duration::from_secs(10);
-/// What should be immediate is given this time.
-const MOMENT: Duration = Duration::from_secs(2);
 
 /// What the cells of a run share.
 pub struct Setting {
@@ -80,7 +78,7 @@ impl Setting {
             cases: self.cases.clone(),
             engine: self.engine.clone(),
             limit: declared.timeout.as_secs_f64() * self.patience,
-            moment: MOMENT.mul_f64(self.patience).as_secs_f64(),
+            patience: self.patience,
             seed,
             kills: self.kills,
             dump_options: declared.dump_options.clone(),

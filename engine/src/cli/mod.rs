@@ -15,6 +15,8 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::log;
 use crate::options::OptionError;
 use parse::Parsed;
@@ -73,12 +75,24 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let program = program_name(arguments.next().as_deref());
     let arguments: Vec<_> = arguments.collect();
     let mut destination = log::Destination::Stderr;
+    raise_descriptor_limit();
     match run(program, &arguments, &mut destination) {
         Ok(status) => status,
         Err(error) => {
             report(&error, destination);
             guard::failure_status()
         }
+    }
+}
+
+/// A tree's open files are all ours for a while, and most systems start with a limit of 1024. Restored tasks get their
+/// own limits.
+fn raise_descriptor_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // Where it is refused, the call that lacks a descriptor says so.
+        let _raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The case's process tree inside its cell.
 
+use super::start::PATIENCE;
 use super::{Failure, Spec, Step};
 use crate::gate::Gate;
 use crate::witness::{Tolerance, Witness, summary};
@@ -14,6 +15,9 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// How long things may take that should be immediate: the end of killed processes, the engine's helpers.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// The tree of one case, the init's child.
 pub struct Tree {
@@ -44,7 +48,7 @@ impl Tree {
 
     /// By when things must have happened that should be immediate.
     fn moment(&self) -> Instant {
-        Instant::now() + Duration::from_secs_f64(self.spec.moment)
+        Instant::now() + MOMENT.mul_f64(self.spec.patience)
     }
 
     /// Starts the case and waits until it is ready.
@@ -54,6 +58,7 @@ impl Tree {
         let child = Command::new("/proc/self/exe")
             .arg("__start")
             .args([self.spec.cases.as_os_str(), self.spec.case.as_ref(), scratch.as_os_str()])
+            .env(PATIENCE, self.spec.patience.to_string())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
