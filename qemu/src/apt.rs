@@ -137,6 +137,10 @@ impl Apt {
         eprintln!("qemu: fetching {what}: {} packages of {suites}, {}", packages.len(), size(total));
         self.cache.check_space(total * 6)?;
         let debs = into.join(".debs");
+        if debs.exists() {
+            // Of an attempt that failed.
+            fs::remove_dir_all(&debs)?;
+        }
         fs::create_dir_all(&debs)?;
         let names = packages.iter().map(|p| format!("{}:{}={}", p.name, p.arch_for(&self.arch), p.version));
         // apt checks sizes and hashes.

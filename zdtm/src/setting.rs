@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime};
 
 /// Time beyond a run's own limit after which its cell is ended from outside.
 const GRACE: Duration = Duration::from_secs(10);
+/// Seconds that engines give the freezing of a tree where they are told nothing.
+const FREEZING: f64 = 10.0;
 
 /// What the cells of a run share.
 pub struct Setting {
@@ -81,13 +83,22 @@ impl Setting {
             patience: self.patience,
             seed,
             kills: self.kills,
-            dump_options: declared.dump_options.clone(),
+            dump_options: self.dump_options(case),
             restore_options: declared.restore_options.clone(),
             dump_fails: declared.dump_fails.clone(),
             restore_fails: declared.restore_fails.clone(),
             damage: declared.damage.clone(),
             exempt: declared.exempt.clone(),
         }
+    }
+
+    /// The case's options of a dump; a slow machine also takes longer to freeze a tree.
+    fn dump_options(&self, case: &Case) -> Vec<String> {
+        let mut options = case.declaration.dump_options.clone();
+        if self.patience > 1.0 && !options.iter().any(|option| option.starts_with("--timeout")) {
+            options.extend(["--timeout".to_owned(), (FREEZING * self.patience).ceil().to_string()]);
+        }
+        options
     }
 
     /// Runs a cell in a fresh directory, which stays.
