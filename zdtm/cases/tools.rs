@@ -3,6 +3,7 @@
 use crate::gate::{Verdict, check_eq, fail};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::time::Duration;
 
 /// A field of `/proc/PID/status` (`NAME:\tvalue`), trimmed.
 pub fn status_field(pid: &str, name: &str) -> Verdict<String> {
@@ -11,6 +12,12 @@ pub fn status_field(pid: &str, name: &str) -> Verdict<String> {
         Some(value) => Ok(value.trim().to_owned()),
         None => fail(format!("/proc/{pid}/status has no {name}")),
     }
+}
+
+/// How long a case waits for what must come: twenty seconds, more on slow machines.
+pub fn patience() -> Duration {
+    let factor = std::env::var("ZDTM_PATIENCE").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
+    Duration::from_secs(20).mul_f64(factor)
 }
 
 /// Waits for a child that must exit with code 0.

@@ -1,15 +1,13 @@
 //! Tasks that work together: a word they share, waiting until a task sleeps in a call, clones that share tables.
 
 use crate::gate::{Gate, Verdict, check, check_eq, fail};
-use crate::tools::wait_ok;
+use crate::tools::{patience, wait_ok};
 use crate::tools_files::{read_once, write_once};
 use crate::tools_memory::Area;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A word in memory that this process shares with the children it makes from now on.
 pub fn shared_word() -> Verdict<&'static AtomicU32> {
@@ -26,11 +24,11 @@ pub fn await_word(word: &AtomicU32, value: u32) -> Verdict {
     until(&format!("the shared word to become {value}"), || Ok(word.load(Ordering::SeqCst) >= value))
 }
 
-/// Waits until `holds`; fails after twenty seconds.
+/// Waits until `holds`; fails when [`patience`] is at an end.
 pub fn until(what: &str, mut holds: impl FnMut() -> Verdict<bool>) -> Verdict {
-    let start = Instant::now();
+    let (start, patience) = (Instant::now(), patience());
     while !holds()? {
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > patience {
             return fail(format!("waited in vain for {what}"));
         }
         std::thread::sleep(Duration::from_millis(1));

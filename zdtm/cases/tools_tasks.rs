@@ -1,14 +1,13 @@
 //! What cases of tasks share: words in shared memory, children that die with their parent, waiting for states.
 
 use crate::gate::{Gate, Verdict, check, check_eq, fail};
+use crate::tools::patience;
 use nix::unistd::{Pid, getpgrp, getpid, getppid, getsid};
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a state that must come is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// What a system call returned, and its errno (0 where it succeeded).
 pub type Outcome = (i64, i32);
 
@@ -193,10 +192,10 @@ pub fn task_state(pid: Pid) -> Verdict<String> {
 
 /// Waits until `holds` returns true; `what` says what it waits for.
 pub fn await_that(what: &str, mut holds: impl FnMut() -> Verdict<bool>) -> Verdict {
-    let start = Instant::now();
+    let (start, patience) = (Instant::now(), patience());
     while !holds()? {
-        if start.elapsed() > PATIENCE {
-            return fail(format!("{what} did not come within {PATIENCE:?}"));
+        if start.elapsed() > patience {
+            return fail(format!("{what} did not come within {patience:?}"));
         }
         std::thread::sleep(Duration::from_millis(1));
     }

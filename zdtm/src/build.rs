@@ -6,6 +6,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// What this program was built for.
+const TRIPLE: &str = env!("ZDTM_TRIPLE");
+
 /// The paths of a run.
 pub struct Paths {
     /// The workspace.
@@ -16,8 +19,6 @@ pub struct Paths {
     pub engine: PathBuf,
     /// The cases' binary.
     pub cases: PathBuf,
-    /// The host's triple.
-    triple: String,
 }
 
 impl Paths {
@@ -27,13 +28,12 @@ impl Paths {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace has no directory")?;
         let me = env::current_exe().context("failed to find this program")?;
         let target = me.ancestors().nth(2).context("this program lies in no target directory")?.to_owned();
-        let triple = host_triple()?;
         let engine = match engine {
             Some(path) => find_program(path)?,
             None => target.join("release/stasis"),
         };
-        let cases = target.join(&triple).join("release/zdtm-cases");
-        Ok(Paths { root: root.to_owned(), target, engine, cases, triple })
+        let cases = target.join(TRIPLE).join("release/zdtm-cases");
+        Ok(Paths { root: root.to_owned(), target, engine, cases })
     }
 
     /// Where runs live and failures are kept.
@@ -49,10 +49,10 @@ impl Paths {
         // Static, so that a case runs in any root. A RUSTFLAGS of the caller would win over the triple's own flags.
         let mut flags = env::var_os("RUSTFLAGS").unwrap_or_default();
         flags.push(" -C target-feature=+crt-static");
-        let name = format!("CARGO_TARGET_{}_RUSTFLAGS", self.triple.to_uppercase().replace('-', "_"));
+        let name = format!("CARGO_TARGET_{}_RUSTFLAGS", TRIPLE.to_uppercase().replace('-', "_"));
         let mut command = Command::new(cargo());
         command.env(name, flags).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
-        self.cargo(&["-p", "zdtm-cases", "--target", &self.triple], &mut command)
+        self.cargo(&["-p", "zdtm-cases", "--target", TRIPLE], &mut command)
     }
 
     /// Fails unless the binaries are there.
@@ -77,14 +77,6 @@ impl Paths {
 
 fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
-}
-
-fn host_triple() -> anyhow::Result<String> {
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let out = Command::new(rustc).arg("-vV").output().context("failed to start rustc")?;
-    let text = String::from_utf8_lossy(&out.stdout);
-    let host = text.lines().find_map(|l| l.strip_prefix("host: ")).context("rustc -vV names no host")?;
-    Ok(host.to_owned())
 }
 
 /// A program as a shell would find it: a bare name in PATH, else the path itself.

@@ -23,6 +23,8 @@ pub enum Command {
     Build,
     /// Build everything, run the cases and report
     Run(RunArgs),
+    /// A shell in a machine of QEMU, with the engine, the harness and the cases in it
+    Vm(VmArgs),
     /// Measure engines: wall time of dump and restore, time frozen, size of the images
     Bench(BenchArgs),
     /// Run the matrix of ci/matrix.yaml, machine after machine, and make one page of the results
@@ -125,8 +127,17 @@ pub struct RunArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub repeat: usize,
     /// An engine with CRIU's command line, instead of the one built here
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["arch", "kernel"])]
     pub engine: Option<PathBuf>,
+    /// In a machine of QEMU with this CPU: aarch64, ppc64le, s390x, x86_64
+    #[arg(long, value_name = "ARCH", value_parser = arch)]
+    pub arch: Option<String>,
+    /// In a machine of QEMU with this kernel, as 6.1 [default: the recipe's first]
+    #[arg(long, value_name = "VERSION")]
+    pub kernel: Option<String>,
+    /// Print events as lines of JSON, for the harness outside of a machine
+    #[arg(long, hide = true)]
+    pub events: bool,
     /// Leave images, logs and scratch files of failed runs under target/zdtm/failures
     #[arg(long)]
     pub keep: bool,
@@ -148,6 +159,31 @@ pub struct RunArgs {
     /// Multiply every time limit, for slow machines
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
     pub patience: f64,
+}
+
+/// Arguments of `vm`.
+#[derive(Args)]
+pub struct VmArgs {
+    /// The machine: aarch64, ppc64le, s390x, x86_64
+    #[arg(long, default_value = "x86_64", value_name = "ARCH", value_parser = arch)]
+    pub arch: String,
+    /// Its kernel, as 6.12 [default: the recipe's first]
+    #[arg(long, value_name = "VERSION")]
+    pub kernel: Option<String>,
+    /// QEMU waits for a debugger before the first instruction
+    #[arg(long)]
+    pub gdb: bool,
+    /// Use the binaries that are there instead of building
+    #[arg(long)]
+    pub prebuilt: bool,
+    /// Run this instead of a shell, print its lines, exit with its status
+    #[arg(last = true, conflicts_with = "gdb")]
+    pub command: Vec<String>,
+}
+
+/// The name of a machine, as the recipes have it.
+fn arch(name: &str) -> Result<String, String> {
+    stasis_qemu::Recipe::load(name).map(|recipe| recipe.name).map_err(|e| format!("{e:#}"))
 }
 
 /// Arguments of `bench`.

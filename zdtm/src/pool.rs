@@ -27,17 +27,9 @@ impl Pool {
     /// Takes the signals that end a run (SIGINT, SIGTERM, SIGHUP) and watches the workers' time. To be made before
     /// other threads are: they inherit the mask.
     pub fn new() -> anyhow::Result<Pool> {
-        let mut signals = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            signals.add(signal);
-        }
-        signals.thread_block().context("failed to block signals")?;
         let pool = Pool { workers: Workers::default(), cancelled: Arc::default() };
         let cancelled = pool.cancelled.clone();
-        thread::spawn(move || {
-            while signals.wait().is_err() {}
-            cancelled.store(true, Ordering::SeqCst);
-        });
+        when_cancelled(move || cancelled.store(true, Ordering::SeqCst))?;
         let (workers, cancelled) = (pool.workers.clone(), pool.cancelled.clone());
         thread::spawn(move || supervise(&workers, &cancelled));
         Ok(pool)
@@ -92,6 +84,20 @@ impl Pool {
         ended.context("failed to wait for a cell's worker")?;
         child.wait().context("failed to collect a cell's worker")
     }
+}
+
+/// Does something when the user ends the run (SIGINT, SIGTERM, SIGHUP). To be called before other threads are made.
+pub fn when_cancelled(then: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block().context("failed to block signals")?;
+    thread::spawn(move || {
+        while signals.wait().is_err() {}
+        then();
+    });
+    Ok(())
 }
 
 /// Ends workers whose time is up, and all of them when the run is cancelled.

@@ -5,14 +5,15 @@ use crate::cli::Flavour;
 use crate::route::Route;
 use anyhow::Context as _;
 use comfy_table::{ContentArrangement, Table, presets};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How a run ended.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "status")]
 pub enum Status {
     /// As it should.
@@ -33,7 +34,7 @@ pub enum Status {
 }
 
 /// One case by one route.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CaseResult {
     /// `area/case`.
     pub case: String,
@@ -69,6 +70,28 @@ pub struct Summary {
     pub seconds: f64,
     /// In the order in which they ended.
     pub results: Vec<CaseResult>,
+}
+
+impl Summary {
+    /// Counts the results.
+    pub fn new(engine: PathBuf, seed: u64, results: Vec<CaseResult>, time: Duration) -> Summary {
+        let count = |wanted: fn(&Status) -> bool| results.iter().filter(|r| wanted(&r.status)).count();
+        Summary {
+            engine,
+            seed,
+            passed: count(|s| matches!(s, Status::Pass)),
+            failed: count(|s| matches!(s, Status::Fail { .. })),
+            skipped: count(|s| matches!(s, Status::Skip { .. })),
+            seconds: time.as_secs_f64(),
+            results,
+        }
+    }
+
+    /// Writes the report files that are asked for.
+    pub fn write(&self, json: Option<&Path>, junit: Option<&Path>) -> anyhow::Result<()> {
+        json.map_or(Ok(()), |path| write_json(path, self))?;
+        junit.map_or(Ok(()), |path| write_junit(path, self))
+    }
 }
 
 /// Where progress and results are shown while a run goes on.
@@ -160,13 +183,13 @@ fn failures(summary: &Summary) -> Table {
 }
 
 /// Writes the results as JSON.
-pub fn write_json(path: &Path, summary: &Summary) -> anyhow::Result<()> {
+fn write_json(path: &Path, summary: &Summary) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(summary)?;
     fs::write(path, text + "\n").with_context(|| format!("failed to write {}", path.display()))
 }
 
 /// Writes the results as JUnit XML: a suite of the area's name, a case for each route.
-pub fn write_junit(path: &Path, summary: &Summary) -> anyhow::Result<()> {
+fn write_junit(path: &Path, summary: &Summary) -> anyhow::Result<()> {
     fs::write(path, junit(summary)?).with_context(|| format!("failed to write {}", path.display()))
 }
 

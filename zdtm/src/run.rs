@@ -4,9 +4,10 @@ use crate::build::Paths;
 use crate::cell::{Failure, Outcome};
 use crate::cli::{Flavour, RunArgs};
 use crate::declare::Case;
+use crate::event::{Listener, Start};
 use crate::list;
 use crate::pool::Pool;
-use crate::report::{self, CaseResult, Screen, Status, Summary};
+use crate::report::{CaseResult, Status, Summary};
 use crate::route::Route;
 use crate::setting::{self, Setting};
 use anyhow::{Context as _, bail};
@@ -14,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// One cell to run.
 #[derive(Clone)]
@@ -37,8 +38,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let since = Instant::now();
     let jobs = jobs(&paths, args)?;
     let setting = Setting::new(&paths, args.seed, args.kills, args.patience)?;
-    println!("engine {}, seed {}", setting.engine.display(), setting.seed);
-    let mut screen = Screen::new(jobs.len());
+    let longest = jobs.iter().map(|job| setting.limit(&job.case)).max().unwrap_or_default().as_secs_f64();
+    let start = Start { engine: setting.engine.clone(), seed: setting.seed, total: jobs.len(), longest };
+    let mut listener = Listener::start(args.events, start);
     let mut results: Vec<CaseResult> = Vec::new();
     let pool = Pool::new()?;
     pool.run(
@@ -46,7 +48,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         &jobs,
         |job| run_job(&setting, job, &pool, args.keep),
         |result| {
-            screen.show(&result);
+            listener.result(&result);
             results.push(result);
         },
     );
@@ -54,14 +56,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     if pool.cancelled() {
         return Ok(ExitCode::from(130));
     }
-    let summary = summarise(&setting, results, since.elapsed());
-    screen.close(&summary);
-    if let Some(path) = &args.json {
-        report::write_json(path, &summary)?;
-    }
-    if let Some(path) = &args.junit {
-        report::write_junit(path, &summary)?;
-    }
+    let summary = Summary::new(setting.engine.clone(), setting.seed, results, since.elapsed());
+    listener.close(&summary);
+    summary.write(args.json.as_deref(), args.junit.as_deref())?;
     Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -92,19 +89,6 @@ fn routes(case: &Case, wanted: &[Route]) -> Vec<Route> {
         return declared.clone();
     }
     wanted.iter().copied().filter(|route| *route == Route::None || declared.contains(route)).collect()
-}
-
-fn summarise(setting: &Setting, results: Vec<CaseResult>, time: Duration) -> Summary {
-    let count = |wanted: fn(&Status) -> bool| results.iter().filter(|r| wanted(&r.status)).count();
-    Summary {
-        engine: setting.engine.clone(),
-        seed: setting.seed,
-        passed: count(|s| matches!(s, Status::Pass)),
-        failed: count(|s| matches!(s, Status::Fail { .. })),
-        skipped: count(|s| matches!(s, Status::Skip { .. })),
-        seconds: time.as_secs_f64(),
-        results,
-    }
 }
 
 impl Job {

@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime};
 
 /// Time beyond a run's own limit after which its cell is ended from outside.
 const GRACE: Duration = Duration::from_secs(10);
+/// Seconds that engines give the freezing of a tree where they are told nothing.
+const FREEZING: f64 = 10.0;
 
 /// What the cells of a run share.
 pub struct Setting {
@@ -60,6 +62,11 @@ impl Setting {
         fs::remove_dir_all(&self.dir).with_context(|| format!("failed to remove {}", self.dir.display()))
     }
 
+    /// After how long a case's cell is ended from outside.
+    pub fn limit(&self, case: &Case) -> Duration {
+        case.declaration.timeout.mul_f64(self.patience) + GRACE
+    }
+
     /// What a cell for a case is to do in `dir`.
     pub fn spec(&self, case: &Case, route: Route, repeat: usize, dir: &Path) -> Spec {
         let declared = &case.declaration;
@@ -73,15 +80,25 @@ impl Setting {
             cases: self.cases.clone(),
             engine: self.engine.clone(),
             limit: declared.timeout.as_secs_f64() * self.patience,
+            patience: self.patience,
             seed,
             kills: self.kills,
-            dump_options: declared.dump_options.clone(),
+            dump_options: self.dump_options(case),
             restore_options: declared.restore_options.clone(),
             dump_fails: declared.dump_fails.clone(),
             restore_fails: declared.restore_fails.clone(),
             damage: declared.damage.clone(),
             exempt: declared.exempt.clone(),
         }
+    }
+
+    /// The case's options of a dump; a slow machine also takes longer to freeze a tree.
+    fn dump_options(&self, case: &Case) -> Vec<String> {
+        let mut options = case.declaration.dump_options.clone();
+        if self.patience > 1.0 && !options.iter().any(|option| option.starts_with("--timeout")) {
+            options.extend(["--timeout".to_owned(), (FREEZING * self.patience).ceil().to_string()]);
+        }
+        options
     }
 
     /// Runs a cell in a fresh directory, which stays.

@@ -34,6 +34,8 @@ pub struct Spec {
     pub engine: PathBuf,
     /// The time limit in seconds.
     pub limit: f64,
+    /// By what all other time limits are multiplied.
+    pub patience: f64,
     /// What random instants derive from.
     pub seed: u64,
     /// How often the engine is killed on the route kill-engine.

@@ -7,6 +7,9 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+/// The variable that tells a case by what its own time limits are multiplied.
+pub const PATIENCE: &str = "ZDTM_PATIENCE";
+
 /// The hidden command `__start CASES CASE DIR`; returns only when it failed.
 pub fn main(cases: &Path, case: &str, dir: &Path) -> anyhow::Result<ExitCode> {
     nix::unistd::setsid().context("failed to make a session")?;
@@ -15,8 +18,10 @@ pub fn main(cases: &Path, case: &str, dir: &Path) -> anyhow::Result<ExitCode> {
     sys::close_on_exec_from(3).context("failed to close descriptors")?;
     let mut command = Command::new(cases);
     command.arg(case).arg("--dir").arg(dir).current_dir(dir).env_clear().env("LANG", "C.UTF-8");
-    if let Some(path) = std::env::var_os("PATH") {
-        command.env("PATH", path);
+    for name in ["PATH", PATIENCE] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
     }
     Err(command.exec()).with_context(|| format!("failed to execute {}", cases.display()))
 }

@@ -1,5 +1,6 @@
 //! The case's process tree inside its cell.
 
+use super::start::PATIENCE;
 use super::{Failure, Spec, Step};
 use crate::gate::Gate;
 use crate::witness::{Tolerance, Witness, summary};
@@ -54,6 +55,7 @@ impl Tree {
         let child = Command::new("/proc/self/exe")
             .arg("__start")
             .args([self.spec.cases.as_os_str(), self.spec.case.as_ref(), scratch.as_os_str()])
+            .env(PATIENCE, self.spec.patience.to_string())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -132,7 +134,7 @@ impl Tree {
     /// What the case itself says of a tree that has already failed, in words: is what differs a matter to the process?
     pub fn opinion(&mut self) -> String {
         self.gate.go();
-        let until = Instant::now() + MOMENT;
+        let until = Instant::now() + self.moment();
         while self.ended.is_none() && Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
             self.reap();
@@ -162,9 +164,9 @@ impl Tree {
         witness
     }
 
-    /// How long a moment is: longer for a tree that takes long to look at, and on a busy machine.
+    /// How long a moment is: longer on a slow machine, on a busy one, and for a tree that takes long to look at.
     fn moment(&self) -> Duration {
-        MOMENT + 10 * self.look
+        MOMENT.mul_f64(self.spec.patience) + 10 * self.look
     }
 
     fn only(&mut self, allowed: impl Fn() -> BTreeSet<i32>, when: &str) -> Step {
