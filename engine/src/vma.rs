@@ -40,5 +40,8 @@ pub mod status {
     pub const ACCOUNTED: u32 = 1 << 31;
 }
 
+/// Branches into the area are guarded (AArch64; asm/mman.h).
+pub const PROT_BTI: u32 = 0x10;
+
 /// Memory that the kernel may drop at any time (Linux 6.11); a mapping type like MAP_PRIVATE.
 pub const MAP_DROPPABLE: i32 = 0x08;

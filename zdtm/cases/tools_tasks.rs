@@ -119,13 +119,12 @@ pub fn clone_child(
     (flags, exit_signal, pid): (c_int, c_int, i32),
     body: impl FnOnce(&mut Gate) -> Verdict,
 ) -> Verdict<Pid> {
-    // SAFETY: all-zero arguments are valid and mean a fork.
-    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = flags as u64;
-    args.exit_signal = exit_signal as u64;
+    // struct clone_args (linux/sched.h), which libc lacks on some CPUs: flags first, exit_signal fifth, then set_tid and
+    // its size behind stack, stack_size and tls.
+    let mut args = [0u64; 11];
+    (args[0], args[4]) = (flags as u64, exit_signal as u64);
     if pid != 0 {
-        args.set_tid = &raw const pid as u64;
-        args.set_tid_size = 1;
+        (args[8], args[9]) = (&raw const pid as u64, 1);
     }
     // SAFETY: without CLONE_VM the child runs on a copy of this single thread's state, as after a fork.
     match must("clone3", outcome(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of_val(&args)) }))? {

@@ -43,6 +43,10 @@ pub const NR_RESTART: i64 = 128;
 pub const NR_POLL: Option<i64> = None;
 /// epoll_wait(2), which this CPU has not.
 pub const NR_EPOLL_WAIT: Option<i64> = None;
+/// semop(2), where this CPU has it, and semtimedop(2).
+pub const NR_SEMAPHORES: &[i64] = &[193, 192];
+/// Whether mmap(2) takes a pointer to its arguments.
+pub const MMAP_BY_POINTER: bool = false;
 /// The most that any address space reaches (52 bits; most kernels give 48, some 39).
 pub const ADDRESS_LIMIT: u64 = 1 << 52;
 /// Whether the kernel hides an interrupted call from a tracer: what is known of it comes from [`calls`].

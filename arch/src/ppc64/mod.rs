@@ -39,6 +39,10 @@ pub const NR_RESTART: i64 = 0;
 pub const NR_POLL: Option<i64> = Some(167);
 /// epoll_wait(2).
 pub const NR_EPOLL_WAIT: Option<i64> = Some(238);
+/// semop(2), where this CPU has it, and semtimedop(2).
+pub const NR_SEMAPHORES: &[i64] = &[392];
+/// Whether mmap(2) takes a pointer to its arguments.
+pub const MMAP_BY_POINTER: bool = false;
 /// The most that any address space reaches (52 bits, with a hint above 47).
 pub const ADDRESS_LIMIT: u64 = 1 << 52;
 /// Whether the kernel hides an interrupted call from a tracer.

@@ -43,6 +43,10 @@ pub const REGISTER_SETS: &[RegisterSet] = &[RegisterSet { note: NT_PRSTATUS, off
 pub const NR_RESTART: i64 = 219;
 /// The flags that a program may have set: arithmetic flags, direction, trap, alignment check, id, nested task.
 const USER_FLAGS: u64 = 0x24_4dd5;
+/// semop(2), where this CPU has it, and semtimedop(2).
+pub const NR_SEMAPHORES: &[i64] = &[65, 220];
+/// Whether mmap(2) takes a pointer to its arguments.
+pub const MMAP_BY_POINTER: bool = false;
 /// The most that any address space reaches (47 bits; five-level paging needs a hint to go beyond).
 pub const ADDRESS_LIMIT: u64 = 1 << 47;
 

@@ -343,7 +343,10 @@ fn thread(mut seized: Seized, stopped_by: Option<u32>, outside: Outside) -> Resu
         let reason = "its system calls go to a handler (PR_SET_SYSCALL_USER_DISPATCH), which is not supported";
         return Err(Error::unsupported(format!("task {tid}"), reason));
     }
-    seized.resolve_restart()?;
+    // One that is stopped would go on.
+    if stopped_by.is_none() {
+        seized.resolve_restart()?;
+    }
     seized.abort_rseq()?;
     Ok(Thread { seized, outside, stopped_by })
 }

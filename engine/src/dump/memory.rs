@@ -120,10 +120,11 @@ impl Memory {
             locked: has(VmFlags::LOCKED),
             lockonfault: has(VmFlags::LOCK_ON_FAULT),
             sealed: has(VmFlags::SEALED),
+            prot: has(VmFlags::ARM64_BTI).filter(|_| area.mapping.kind() != Name::Vdso).map(|_| vma::PROT_BTI),
             accounted: has(VmFlags::ACCOUNT).filter(|_| !area.mapping.shared && !area.flags.contains(VmFlags::WRITE)),
         };
         let any = [flags.noreserve, flags.locked, flags.lockonfault, flags.sealed, flags.accounted];
-        if any.iter().any(Option::is_some) {
+        if flags.prot.is_some() || any.iter().any(Option::is_some) {
             self.flags.push(flags);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::sys::{self, Errno, Pid, RemoteAddr};
-use stasis_arch::Entry;
+use stasis_arch::{Entry, native};
 use zerocopy::IntoBytes;
 
 /// What an entry holds before it was run: no call returns this.
@@ -61,6 +61,9 @@ impl Batch {
     fn push(&mut self, nr: i64, args: &[u64], must: Must) -> Handle {
         let mut all = [0; 6];
         all[..args.len()].copy_from_slice(args);
+        if native::MMAP_BY_POINTER && nr == libc::SYS_mmap {
+            all = [self.put(all.as_bytes()).0, 0, 0, 0, 0, 0];
+        }
         self.entries.push(Entry { nr, args: all, ret: NOT_RUN });
         self.must.push(must);
         Handle(self.entries.len() - 1)
@@ -91,6 +94,8 @@ impl Batch {
 
     /// Whether `entries` more calls and `bytes` more data still fit.
     pub fn fits(&self, entries: usize, bytes: usize) -> bool {
+        const POINTED_AT: usize = if native::MMAP_BY_POINTER { 64 } else { 0 };
+        let bytes = bytes + entries * POINTED_AT;
         self.entries.len() + entries <= self.max_entries && self.data.len() + bytes + 32 <= self.max_data
     }
 

@@ -11,10 +11,11 @@ use crate::error::{Doing, Error, Result};
 use crate::fault;
 use crate::sys::ptrace;
 use crate::sys::{self, Errno, Pid, RemoteAddr};
-use stasis_arch::native::Regs;
 use stasis_arch::native::stub::{self, Park};
+use stasis_arch::native::{self, Regs};
 use std::fs::File;
 use std::time::{Duration, Instant};
+use zerocopy::IntoBytes;
 
 /// Marks what the engine lends to a process: the first word of the vDSO's tail and of the area.
 pub const STALE_MAGIC: u64 = 0x7363_7261_7463_6831;
@@ -32,7 +33,10 @@ mod tail {
     pub const EMPTY_SET: u64 = 40;
     pub const TIMEOUT: u64 = 48;
     pub const STUB: u64 = 64;
-    pub const HOME: u64 = (STUB + super::stub::DUMP.len() as u64).next_multiple_of(32);
+    /// The arguments of the first mmap(2), where it takes a pointer to them.
+    pub const ARGUMENTS: u64 = (STUB + super::stub::DUMP.len() as u64).next_multiple_of(16);
+    const ARGUMENTS_LEN: u64 = if super::native::MMAP_BY_POINTER { 48 } else { 0 };
+    pub const HOME: u64 = (ARGUMENTS + ARGUMENTS_LEN).next_multiple_of(32);
     pub const LEN: usize = HOME as usize + super::stub::HOME_MAX.next_multiple_of(8);
 }
 
@@ -163,10 +167,6 @@ impl<'t> Injector<'t> {
     /// Maps the areas: one mapping, which the thread itself marks right after the call, then code in its last part.
     fn lend(&mut self) -> Result<()> {
         let (at, len) = self.scratch;
-        let fixed = |at: RemoteAddr, len: u64, prot: i32, fixed: i32| {
-            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | fixed;
-            [at.0, len, prot as u64, flags as u64, u64::MAX, 0]
-        };
         let pid = self.pid;
         let marked = || match sys::mem::read_word(pid, at) {
             Ok(word) => Ok(word == STALE_MAGIC),
@@ -174,12 +174,15 @@ impl<'t> Injector<'t> {
             Err(e) => Err(e),
         };
         let whole = len + self.homes.map_or(0, |(_, len)| len);
-        let args = fixed(at, whole, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_FIXED_NOREPLACE);
+        let mut args = mapping(at, whole, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_FIXED_NOREPLACE);
+        if native::MMAP_BY_POINTER {
+            args[0] = self.tail.plus(tail::ARGUMENTS).0;
+        }
         self.first_call(libc::SYS_mmap, args, marked)?;
         let Some((at, len)) = self.homes else { return Ok(()) };
         let mut batch = self.batch(0, 4);
         // A new mapping: where write and execute exclude each other, one may not become the other (PR_SET_MDWE).
-        batch.call(libc::SYS_mmap, &fixed(at, len, libc::PROT_READ | libc::PROT_EXEC, libc::MAP_FIXED));
+        batch.call(libc::SYS_mmap, &mapping(at, len, libc::PROT_READ | libc::PROT_EXEC, libc::MAP_FIXED));
         self.run(&mut [(0, batch)])?;
         let mut code = vec![0u8; len as usize];
         for (i, thread) in self.threads.iter().enumerate().skip(1) {
@@ -308,6 +311,12 @@ fn find_tail(vdso: RemoteAddr, bytes: &[u8]) -> Option<RemoteAddr> {
     (used + tail::LEN <= bytes.len()).then(|| vdso.plus(used as u64))
 }
 
+/// The arguments of an anonymous mapping.
+fn mapping(at: RemoteAddr, len: u64, prot: i32, fixed: i32) -> [u64; 6] {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | fixed;
+    [at.0, len, prot as u64, flags as u64, u64::MAX, 0]
+}
+
 fn write_tail(
     leader: &Seized,
     at: RemoteAddr,
@@ -318,6 +327,11 @@ fn write_tail(
     let homes = homes.unwrap_or_default();
     for (i, word) in [STALE_MAGIC, scratch.0.0, scratch.1, homes.0.0, homes.1, 0, PARK_SECONDS, 0].iter().enumerate() {
         bytes[i * 8..i * 8 + 8].copy_from_slice(&word.to_ne_bytes());
+    }
+    if native::MMAP_BY_POINTER {
+        let (prot, fixed) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_FIXED_NOREPLACE);
+        let args = mapping(scratch.0, scratch.1 + homes.1, prot, fixed);
+        bytes[tail::ARGUMENTS as usize..][..args.as_bytes().len()].copy_from_slice(args.as_bytes());
     }
     bytes[tail::STUB as usize..][..stub::DUMP.len()].copy_from_slice(&stub::DUMP);
     let home = leader.way_home(at.plus(tail::HOME))?;

@@ -25,6 +25,10 @@ pub struct Seized {
     halted: bool,
     /// The call that it is in, where the kernel shows only that it is being restarted.
     restarted: Option<i64>,
+    /// It was seen asleep in its call before it was told to stop.
+    in_call: bool,
+    /// Signals that arrive are delivered: it runs its own program, for a moment.
+    passing: bool,
     /// What our calls would destroy of its state.
     lost: Option<State>,
     /// The signals whose handlers have SA_RESTART, bit n-1 for signal n; all, as long as nothing is known of them.
@@ -71,8 +75,10 @@ impl Seized {
             other => other.doing(|| format!("read the registers of task {tid}"))?,
         };
         let mask = ptrace::sigmask(tid).doing(|| format!("read the signal mask of task {tid}"))?;
-        let before = asleep.filter(|a| (a.sp, a.ip) == (regs.sp(), regs.ip())).map(|a| a.first_argument);
-        regs.interrupted(|at| instruction(tid, at), before);
+        // Behind its call, or wound back to it.
+        let same = |a: &Asleep| a.sp == regs.sp() && [0, native::SYSCALL_LEN].contains(&a.ip.wrapping_sub(regs.ip()));
+        let before = asleep.filter(same);
+        regs.interrupted(|at| instruction(tid, at), before.map(|a| a.first_argument));
         let mut seized = Seized {
             tid,
             regs,
@@ -82,6 +88,8 @@ impl Seized {
             gone: false,
             halted: false,
             restarted: None,
+            in_call: before.is_some(),
+            passing: false,
             lost: None,
             restarting: u64::MAX,
         };
@@ -116,28 +124,48 @@ impl Seized {
     }
 
     /// Finds out what a thread in restart_syscall(2) really waits for: lets it go back to its wait for a moment, sees
-    /// where in the kernel it sleeps, and stops it again. The restart block is not touched by that. Where the kernel
-    /// hides an interrupted call, that also brings a sleep into restart_syscall(2): only there registers show it.
+    /// where in the kernel it sleeps, and stops it again. The restart block is not touched by that.
+    ///
+    /// Where the kernel hides an interrupted call, a thread that stands at a sleep may be in it, with a restart block,
+    /// or about to make it. One that was not seen asleep before is let go until its registers show that it is in it:
+    /// until it stands at restart_syscall(2).
     pub fn resolve_restart(&mut self) -> Result<()> {
-        const ROUNDS: usize = 4;
+        const ROUNDS: usize = 8;
         for _ in 0..ROUNDS {
-            let Some(nr) = self.regs.syscall().filter(|_| self.regs.result() == restart::BLOCK) else { return Ok(()) };
-            let named = nr != NR_RESTART;
-            if named && !native::HIDES_CALLS || self.restarted.is_some() && !named {
+            let Some(nr) = self.regs.syscall().filter(|_| self.regs.result() == restart::BLOCK) else { break };
+            if nr != NR_RESTART {
+                if !native::HIDES_CALLS || self.in_call {
+                    break;
+                }
+                self.restarted = Some(nr);
+                self.run_on()?;
+            } else if self.restarted.is_none() {
+                let place = self.run_on()?;
+                if self.regs.syscall() == Some(NR_RESTART) {
+                    self.name_restart(&place);
+                }
+                break;
+            } else {
                 return Ok(());
             }
-            self.restarted = named.then_some(nr);
-            self.resume()?;
-            let place = self.place_of_sleep();
-            self.regs = self.halt()?;
-            self.look_at_call();
-            if named {
-                continue;
-            }
-            self.name_restart(&place);
-            return Ok(());
+        }
+        if self.regs.syscall() != Some(NR_RESTART) {
+            self.restarted = None;
         }
         Ok(())
+    }
+
+    /// Lets the thread run until it sleeps in restart_syscall(2), or for a moment; says where it sleeps.
+    fn run_on(&mut self) -> Result<String> {
+        self.passing = true;
+        self.resume()?;
+        let place = self.place_of_sleep();
+        let halted = self.halt();
+        self.passing = false;
+        self.regs = halted?;
+        self.mask = ptrace::sigmask(self.tid).doing(|| format!("read the signal mask of task {}", self.tid))?;
+        self.look_at_call();
+        Ok(place)
     }
 
     /// Names the call that is being restarted by where it sleeps.
@@ -207,16 +235,15 @@ impl Seized {
     /// … by stop signals").
     fn mend_interruption(&mut self) {
         const EINTR: i64 = -4;
-        const MENDED: [i64; 7] = [
+        const MENDED: [i64; 5] = [
             libc::SYS_epoll_pwait,
             libc::SYS_epoll_pwait2,
             libc::SYS_rt_sigtimedwait,
-            libc::SYS_semop,
-            libc::SYS_semtimedop,
             libc::SYS_io_getevents,
             libc::SYS_futex_waitv,
         ];
-        let mended = |nr| MENDED.contains(&nr) || native::NR_EPOLL_WAIT == Some(nr);
+        let mended =
+            |nr| MENDED.contains(&nr) || native::NR_SEMAPHORES.contains(&nr) || native::NR_EPOLL_WAIT == Some(nr);
         if self.regs.result() == EINTR && self.regs.syscall().is_some_and(mended) {
             self.regs.set_result(restart::NO_HAND);
             self.dirty = true;
@@ -357,10 +384,13 @@ impl Seized {
             None => Ok(false),
             Some((_, Event::Stopped { event: ptrace::EVENT_STOP, .. })) => Ok(true),
             Some((_, Event::Stopped { signal, event })) => {
-                if event == 0 {
+                const STOPS: [i32; 4] = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+                let passed = event == 0 && self.passing && !STOPS.contains(&signal);
+                if event == 0 && !passed {
                     self.deferred.push(signal);
                 }
-                self.resume()?;
+                ptrace::cont(self.tid, if passed { signal } else { 0 })
+                    .doing(|| format!("resume task {}", self.tid))?;
                 Ok(false)
             }
             Some(_) => {

@@ -232,6 +232,10 @@ fn timers(program: &mut Program, task: &TaskImage) -> Result<()> {
     for (which, timer) in [&timers.real, &timers.virt, &timers.prof].into_iter().enumerate() {
         if armed(timer) {
             let (mut seconds, mut micros) = (timer.vsec, timer.vusec);
+            // The kernel arms a real timer again when its signal, which is pending, is taken.
+            if which == 0 && (seconds, micros) == (0, 0) {
+                (seconds, micros) = (timer.isec, timer.iusec);
+            }
             // To timers of CPU time the kernel adds a tick when they are set.
             let tick = if which == 0 { 0 } else { tick_micros() };
             if seconds * 1_000_000 + micros > tick {

@@ -4,7 +4,7 @@ use crate::core_image;
 use crate::error::{Error, Result};
 use crate::image::proto::{
     CoreEntry, CredsEntry, FdinfoEntry, FileEntry, FsEntry, MemfdInodeEntry, MmEntry, PstreeEntry, SeccompFilter,
-    StasisRestartEntry, StasisTaskEntry, TaskCoreEntry, TaskKobjIdsEntry,
+    StasisRestartEntry, StasisTaskEntry, StasisVmaFlags, TaskCoreEntry, TaskKobjIdsEntry,
 };
 use crate::image::{ImageDir, PageMap, Verify, kinds};
 use crate::sys::{self, Pid};
@@ -226,7 +226,7 @@ fn load_task(
         return Err(Error::state(format!("process {pid} of the images has no thread with registers")));
     }
     let mut mm: MmEntry = dir.read_one(kinds::MM.of(pid))?;
-    mark_accounted(&mut mm, &threads[0].extra);
+    complete_areas(&mut mm, &threads[0].extra);
     let pages = PageMap::read(dir, kinds::PAGEMAP.of(pid), sys::page_size())?
         .ok_or_else(|| Error::state(format!("the images lack pagemap-{pid}.img")))?;
     let live = LiveImage { ids: dir.read_one(kinds::IDS.of(pid))?, mm, pages, fs: dir.read_one(kinds::FS.of(pid))? };
@@ -234,13 +234,14 @@ fn load_task(
     Ok(TaskImage { entry, core, threads, exit_signal, zombie_creds: None, live: Some(live) })
 }
 
-/// Marks the areas that are not writable and once were.
-fn mark_accounted(mm: &mut MmEntry, extra: &StasisTaskEntry) {
-    let accounted: HashSet<u64> =
-        extra.vma_flags.iter().filter(|flags| flags.accounted == Some(true)).map(|flags| flags.start).collect();
+/// Adds what Stasis' own file says of areas: those that once were writable, and protection that only this CPU has.
+fn complete_areas(mm: &mut MmEntry, extra: &StasisTaskEntry) {
+    let flags: HashMap<u64, &StasisVmaFlags> = extra.vma_flags.iter().map(|flags| (flags.start, flags)).collect();
     for vma in &mut mm.vmas {
         vma.status &= !status::ACCOUNTED;
-        if accounted.contains(&vma.start) {
+        let Some(flags) = flags.get(&vma.start) else { continue };
+        vma.prot |= flags.prot.unwrap_or(0);
+        if flags.accounted == Some(true) {
             vma.status |= status::ACCOUNTED;
         }
     }

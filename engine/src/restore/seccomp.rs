@@ -67,8 +67,11 @@ fn filter(program: &mut Program, images: &Images, n: u32) -> Result<()> {
     }
     let batch = program.room(1, filter.filter.len() + 64);
     let code = batch.put(&filter.filter);
-    // struct sock_fprog: length, pointer
-    let fprog = batch.put(&[(count as u64).to_ne_bytes(), code.0.to_ne_bytes()].concat());
+    // struct sock_fprog: a length of 16 bits, padding, a pointer.
+    let mut fprog = (count as u16).to_ne_bytes().to_vec();
+    fprog.extend_from_slice(&[0; 6]);
+    fprog.extend_from_slice(&code.0.to_ne_bytes());
+    let fprog = batch.put(&fprog);
     batch.call(libc::SYS_seccomp, &[SECCOMP_SET_MODE_FILTER, u64::from(filter.flags.unwrap_or(0)), fprog.0]);
     Ok(())
 }

@@ -160,7 +160,9 @@ fn from_inside(program: &mut Program, member: &Member, image: &ThreadImage, defa
     let core = thread_core(image)?;
     let clear_tid = crate::core_image::clear_tid(&image.core)?;
     if let Some(sas) = core.sas.as_ref().filter(|s| s.ss_flags & SS_DISABLE == 0 && s.ss_size > 0) {
-        let stack = [sas.ss_sp, u64::from(sas.ss_flags), sas.ss_size].map(u64::to_ne_bytes).concat();
+        // stack_t: an address, flags of 32 bits, padding, a size.
+        let flags = [sas.ss_flags.to_ne_bytes(), [0; 4]].concat();
+        let stack = [&sas.ss_sp.to_ne_bytes()[..], &flags, &sas.ss_size.to_ne_bytes()].concat();
         program.call_with(libc::SYS_sigaltstack, &[0, 0], 0, &stack);
     }
     if core.futex_rla_len != 0 {

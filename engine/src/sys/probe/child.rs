@@ -169,11 +169,12 @@ pub fn clone_with_tid() -> Result<(), Errno> {
     };
     waitpid(free, None)?;
     let tid = [free.as_raw()];
-    // SAFETY: all zero is a valid value of a struct of numbers.
-    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-    arguments.exit_signal = libc::SIGCHLD as u64;
-    arguments.set_tid = tid.as_ptr() as u64;
-    arguments.set_tid_size = 1;
+    let arguments = crate::sys::clone::CloneArgs {
+        exit_signal: libc::SIGCHLD as u64,
+        set_tid: tid.as_ptr() as u64,
+        set_tid_size: 1,
+        ..Default::default()
+    };
     // SAFETY: without CLONE_VM the child has memory of its own, and it does nothing but end.
     let made = unsafe {
         let made = libc::syscall(libc::SYS_clone3, &arguments, size_of_val(&arguments));
