@@ -23,7 +23,7 @@ pub use cache::Cache;
 pub use initramfs::Payload;
 pub use recipe::{Boot, Emulated, Kernel, Recipe};
 pub use transport::Frame;
-pub use vm::{Ended, Mode, Stopper, Vm};
+pub use vm::{CONSOLE, Ended, Mode, Stopper, Vm};
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

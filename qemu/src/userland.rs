@@ -39,6 +39,8 @@ const PACKAGES: [&str; 26] = [
     "util-linux",
     "ncurses-base",
 ];
+/// Where they come from, the first that has them all.
+const SUITES: [&str; 2] = ["trixie", "sid"];
 /// What no program needs.
 const SPARED: [&str; 6] = [
     "usr/share/doc",
@@ -56,10 +58,8 @@ const GROUP: &str = "root:x:0:\ndaemon:x:1:\ntty:x:5:\nnogroup:x:65534:\n";
 /// The archive with the userland, fetched where the cache lacks it.
 pub fn fetch(cache: &Cache, recipe: &Recipe) -> anyhow::Result<PathBuf> {
     let dir = cache.entry(&entry(recipe), |dir| {
-        let apt = Apt::new(cache, &recipe.debian, &["trixie"])?;
         let root = dir.join("root");
-        fs::create_dir(&root)?;
-        apt.unpack(&format!("programs for {}", recipe.name), &apt.closure(&PACKAGES)?, &root)?;
+        unpack(cache, recipe, &root)?;
         complete(&root)?;
         let archive = dir.join("archive");
         let out = File::create(&archive).with_context(|| format!("failed to make {}", archive.display()))?;
@@ -67,6 +67,24 @@ pub fn fetch(cache: &Cache, recipe: &Recipe) -> anyhow::Result<PathBuf> {
         fs::remove_dir_all(&root).context("failed to remove the unpacked programs")
     })?;
     Ok(dir.join("archive"))
+}
+
+/// Unpacks the packages. After a point release a mirror may lack some of an architecture for days: any suite will do.
+fn unpack(cache: &Cache, recipe: &Recipe, root: &Path) -> anyhow::Result<()> {
+    let mut last = None;
+    for suite in SUITES {
+        fs::create_dir(root)?;
+        let apt = Apt::new(cache, &recipe.debian, &[suite])?;
+        match apt.unpack(&format!("programs for {}", recipe.name), &apt.closure(&PACKAGES)?, root) {
+            Ok(()) => return Ok(()),
+            Err(e) => {
+                eprintln!("qemu: {e:#}");
+                last = Some(e);
+            }
+        }
+        fs::remove_dir_all(root)?;
+    }
+    Err(last.unwrap_or_else(|| anyhow::anyhow!("no suite to take programs from")))
 }
 
 /// Whether nothing would have to be fetched.
@@ -89,12 +107,7 @@ fn complete(root: &Path) -> anyhow::Result<()> {
     for (path, text) in files {
         fs::write(root.join(path), text)?;
     }
-    for (link, target) in [
-        ("usr/bin/awk", "mawk"),
-        ("usr/bin/sh", "dash"),
-        ("usr/bin/python3", "python3.13"),
-        ("etc/mtab", "/proc/self/mounts"),
-    ] {
+    for (link, target) in [("usr/bin/awk", "mawk"), ("usr/bin/sh", "dash"), ("etc/mtab", "/proc/self/mounts")] {
         if root.join(link).symlink_metadata().is_err() {
             symlink(target, root.join(link)).with_context(|| format!("failed to link {link}"))?;
         }

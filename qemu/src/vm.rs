@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{BufReader, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,7 +22,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// How many lines of the console explain a failure.
-const LAST_LINES: usize = 20;
+const LAST_LINES: usize = 40;
+/// The console's log in the directory of a run.
+pub const CONSOLE: &str = "console.log";
 /// Bytes of the disk of a run.
 const DISK_SIZE: u64 = 16 << 30;
 
@@ -64,8 +66,6 @@ pub struct Vm {
     frames: Receiver<anyhow::Result<Frame>>,
     console: Option<JoinHandle<()>>,
     last: Arc<Mutex<VecDeque<String>>>,
-    /// The console's log.
-    pub log: PathBuf,
 }
 
 /// Ends a machine from another thread.
@@ -109,7 +109,7 @@ impl Vm {
         }
         let mut child = spawn(command, &write)?;
         drop(write);
-        let log = dir.join("console.log");
+        let log = dir.join(CONSOLE);
         let last = Arc::<Mutex<VecDeque<String>>>::default();
         let console = match (child.stdout.take(), child.stderr.take()) {
             (Some(out), Some(err)) => {
@@ -121,7 +121,7 @@ impl Vm {
             }
             _ => None,
         };
-        Ok(Vm { child: Arc::new(Mutex::new(child)), frames: receive(read), console, last, log })
+        Ok(Vm { child: Arc::new(Mutex::new(child)), frames: receive(read), console, last })
     }
 
     /// The next frame, for which it waits so long.
@@ -160,7 +160,7 @@ impl Vm {
         // A panic's lines come after the report's end.
         thread::sleep(Duration::from_millis(300));
         let last: Vec<String> = lock(&self.last).iter().map(|line| format!("  {line}")).collect();
-        anyhow::anyhow!("{what}; the console's last lines (all: {}):\n{}", self.log.display(), last.join("\n"))
+        anyhow::anyhow!("{what}; the console's last lines:\n{}", last.join("\n"))
     }
 }
 

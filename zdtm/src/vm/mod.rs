@@ -8,7 +8,7 @@ use crate::build::Paths;
 use crate::pool;
 use anyhow::{Context as _, bail};
 use stasis_qemu::guest::{Job, Task};
-use stasis_qemu::{Cache, Machine, Payload, Stopper};
+use stasis_qemu::{CONSOLE, Cache, Machine, Payload, Stopper};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,6 +56,20 @@ impl Lab {
             bail!("cargo build for {} failed", self.machine.recipe.target);
         }
         Ok(())
+    }
+
+    /// Where what explains failures in this machine is kept.
+    fn failures(&self) -> PathBuf {
+        self.paths.runs().join("failures").join(self.machine.name())
+    }
+
+    /// Keeps the console's log of the run in `dir`, and adds to the error where.
+    fn keep_console(&self, dir: &Path, e: anyhow::Error) -> anyhow::Error {
+        let (from, to) = (dir.join(CONSOLE), self.failures().join(CONSOLE));
+        match fs::create_dir_all(self.failures()).and_then(|()| fs::copy(from, &to)) {
+            Ok(_) => anyhow::anyhow!("{e:#}\nthe whole console: {}", to.display()),
+            Err(_) => e,
+        }
     }
 
     /// Writes the initial file system into `dir`.

@@ -24,7 +24,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let lab = Lab::prepare(arch, args.kernel.as_deref(), args.prebuilt, engine)?;
     let cancel = Cancel::listen()?;
     let dir = RunDir::make(&lab.paths)?;
-    let failures = lab.paths.runs().join("failures").join(lab.machine.name());
+    let failures = lab.failures();
     if failures.exists() {
         fs::remove_dir_all(&failures).with_context(|| format!("failed to remove {}", failures.display()))?;
     }
@@ -42,16 +42,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(130));
     }
     let complete = watch.close(args, since.elapsed())?;
-    if let Err(e) = ended {
-        // The message names the log, which the run's directory takes along otherwise.
-        let log = watch.failures.join("console.log");
-        fs::create_dir_all(&watch.failures)?;
-        fs::copy(dir.0.join("console.log"), &log).context("failed to keep the console's log")?;
-        bail!(
-            "{}",
-            format!("{e:#}").replace(&dir.0.join("console.log").display().to_string(), &log.display().to_string())
-        );
-    }
+    ended.map_err(|e| lab.keep_console(&dir.0, e))?;
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -26,7 +26,10 @@ pub fn run(args: &VmArgs) -> anyhow::Result<ExitCode> {
         Task::Run { arguments: arguments.chain(args.command.iter().cloned()).collect(), kept: PathBuf::from(TARGET) };
     let initrd = lab.write_initrd(task, &dir.0)?;
     let ended = command(&lab, &initrd, &dir.0, &cancel);
-    if cancel.cancelled() { Ok(ExitCode::from(130)) } else { ended }
+    if cancel.cancelled() {
+        return Ok(ExitCode::from(130));
+    }
+    ended.map_err(|e| lab.keep_console(&dir.0, e))
 }
 
 fn command(lab: &Lab, initrd: &Path, dir: &Path, cancel: &Cancel) -> anyhow::Result<ExitCode> {
