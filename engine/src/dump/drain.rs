@@ -54,9 +54,21 @@ struct Piece<'a> {
 /// Fills all targets.
 pub fn drain(targets: &[Target], progress: &ProgressSink) -> Result<()> {
     let pieces: Vec<Piece<'_>> = targets.iter().flat_map(cut).collect();
-    pieces.par_iter().try_for_each(|piece| {
+    let left = pieces.par_iter().map(|piece| {
         cancel::check()?;
         fault::point("copy memory")?;
+        match copy(piece) {
+            Err(Error::Kernel { errno: Errno::EIO, .. }) => return Ok(Some(piece)),
+            copied => copied?,
+        }
+        progress.add(piece.len);
+        Ok(None)
+    });
+    let left: Vec<Option<&Piece<'_>>> = left.collect::<Result<_>>()?;
+    // Some kernels let nobody but the thread that traces a task read what the task itself cannot
+    // (CONFIG_PROC_MEM_FORCE_PTRACE): that is this one.
+    left.into_iter().flatten().try_for_each(|piece| {
+        cancel::check()?;
         copy(piece)?;
         progress.add(piece.len);
         Ok(())

@@ -51,7 +51,11 @@ impl<'a> Files<'a> {
             false => sys::pidfd::open(pid),
             true => sys::pidfd::open_thread(pid),
         }
-        .doing(|| format!("open a pidfd of task {pid}"))?;
+        .doing(|| format!("open a pidfd of task {pid}"))
+        .map_err(|e| match process.has_dead_leader() {
+            true => e.with_help("the descriptors of a process whose main thread has exited need Linux 6.9"),
+            false => e,
+        })?;
         let mut table = Vec::with_capacity(descriptors.len());
         let copy = |fd: i32| -> Result<(OwnedFd, FileStat)> {
             let copy = sys::pidfd::get_fd(source.as_fd(), fd)

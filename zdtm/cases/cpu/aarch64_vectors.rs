@@ -49,9 +49,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let bodies = data.iter().cloned().map(|data| -> Box<dyn FnOnce(&'static Spin) -> (Vec<u8>, u64, u64) + Send> {
         Box::new(move |words| spin_vectors(words, &data))
     });
-    for (seed, ((after, control, status), before)) in
-        spin_all(gate, bodies.collect())?.iter().zip(&data).enumerate()
-    {
+    for (seed, ((after, control, status), before)) in spin_all(gate, bodies.collect())?.iter().zip(&data).enumerate() {
         for n in 0..32 {
             let part = n * 16..(n + 1) * 16;
             check(&format!("register v{n} of thread {seed} as it was"), after[part.clone()] == before[part])?;
