@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The variable that names another place for the cache.
 pub const VARIABLE: &str = "STASIS_QEMU_CACHE";
 
-/// The cache: `target/qemu`, or where [`VARIABLE`] says.
+/// The cache: `target/qemu`, or where `STASIS_QEMU_CACHE` says.
 #[derive(Debug, Clone)]
 pub struct Cache {
     root: PathBuf,
