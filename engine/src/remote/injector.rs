@@ -140,7 +140,10 @@ impl<'t> Injector<'t> {
             // The last first: when it is through most others are. On a busy machine each wait costs a time slice.
             for (index, batch) in wave.iter_mut().rev() {
                 let (at, pid) = (batch.last_result_at(), self.pid);
-                let done = || sys::mem::read_word(pid, at).map(|ret| ret as i64 != NOT_RUN);
+                // A dump that is given up does not wait for the end of its questions. (Single calls are waited for: what
+                // they do must be known.)
+                let through = || sys::mem::read_word(pid, at).map(|ret| ret as i64 != NOT_RUN);
+                let done = || Ok(crate::cancel::requested() || through()?);
                 let waited = poll(&mut self.threads[*index], BATCH, done);
                 let asked = self.threads[*index].ask_to_halt();
                 outcome = outcome.and(waited).and(asked);
@@ -150,7 +153,7 @@ impl<'t> Injector<'t> {
                 let halted = self.threads[*index].await_halt();
                 outcome = outcome.and(halted.and_then(|regs| self.check_place(*index, regs)).map(drop));
             }
-            outcome?;
+            outcome.and_then(|()| crate::cancel::check())?;
             fault::point("after a batch")?;
             Batch::fetch_all(wave.iter_mut().map(|(_, batch)| batch), self.pid)?;
         }
@@ -372,7 +375,6 @@ fn poll(thread: &mut Seized, limit: Duration, done: impl Fn() -> sys::Result<boo
             std::thread::yield_now();
             continue;
         }
-        crate::cancel::check()?;
         thread.absorb_stop()?;
         std::thread::sleep(Duration::from_micros(50));
         if started.elapsed() > limit {
