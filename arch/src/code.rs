@@ -1,4 +1,5 @@
-//! A small buffer for machine code that is generated for one thread and written into its process.
+//! Machine code as bytes: constants made of instructions, and a small buffer for what is generated for one thread and
+//! written into its process.
 
 /// Generated code, at most [`Code::CAPACITY`] bytes.
 #[derive(Clone)]
@@ -42,4 +43,28 @@ impl Default for Code {
     fn default() -> Code {
         Code::new()
     }
+}
+
+/// Instructions of 32 bits as a little-endian CPU reads them. `BYTES` is four times `WORDS`.
+pub const fn little_endian<const WORDS: usize, const BYTES: usize>(words: &[u32; WORDS]) -> [u8; BYTES] {
+    assert!(WORDS * 4 == BYTES);
+    let mut out = [0; BYTES];
+    let mut i = 0;
+    while i < BYTES {
+        out[i] = words[i / 4].to_le_bytes()[i % 4];
+        i += 1;
+    }
+    out
+}
+
+/// The beginning of `code`, as much as leaves room for `end`, which follows.
+pub const fn ending<const BYTES: usize>(code: &[u8], end: &[u8]) -> [u8; BYTES] {
+    let mut out = [0; BYTES];
+    let start = BYTES - end.len();
+    let mut i = 0;
+    while i < BYTES {
+        out[i] = if i < start { code[i] } else { end[i - start] };
+        i += 1;
+    }
+    out
 }

@@ -37,6 +37,17 @@ pub struct Entry {
 
 const _: () = assert!(size_of::<Entry>() == 64);
 
+/// Where the way home, the empty set and the time limit of a parked thread are.
+#[derive(Debug, Clone, Copy)]
+pub struct Park {
+    /// The thread's way home.
+    pub home: u64,
+    /// Eight zero bytes.
+    pub empty_set: u64,
+    /// A timespec.
+    pub timeout: u64,
+}
+
 /// How an interrupted call ends, as far as a table of calls can tell (for CPUs whose kernel does not show it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {

@@ -220,8 +220,8 @@ fn junit(summary: &Summary) -> Result<String, std::fmt::Error> {
     Ok(xml)
 }
 
-/// Text for XML 1.0: markup escaped, characters that XML forbids replaced.
-fn escape(text: &str) -> String {
+/// Text for XML 1.0 and HTML: markup escaped, characters that XML forbids replaced.
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -3,7 +3,8 @@
 
 use super::Regs;
 use super::state::{FPSIMD_LEN, NT_PRFPREG};
-use crate::code::Code;
+use crate::Park;
+use crate::code::{Code, ending, little_endian};
 use crate::state::State;
 
 /// The stub's instructions. Walks the batch, then parks, then goes home. Position independent. A second entry makes
@@ -49,7 +50,7 @@ const CODE: [u32; 23] = [
 ];
 
 /// The stub.
-pub const DUMP: [u8; 92] = bytes_of(&CODE);
+pub const DUMP: [u8; 92] = little_endian(&CODE);
 
 /// Where in [`DUMP`] a thread starts that makes a single call, given in its registers.
 const FIRST: u64 = 17 * 4;
@@ -62,40 +63,10 @@ const BREAKPOINT: u32 = 0xd420_0000;
 
 /// Walks a batch in a task that is being restored and stops with a breakpoint: there the engine owns every signal
 /// disposition. x19 and x20 as for [`DUMP`].
-pub const RESTORE: [u8; 44] = {
-    let mut code = [BREAKPOINT; 11];
-    let mut i = 0;
-    while i < 10 {
-        code[i] = CODE[i];
-        i += 1;
-    }
-    bytes_of(&code)
-};
+pub const RESTORE: [u8; 44] = ending(&DUMP, &BREAKPOINT.to_le_bytes());
 
 /// The size of the breakpoint at the end of [`RESTORE`].
 pub const BREAKPOINT_LEN: usize = 4;
-
-const fn bytes_of<const WORDS: usize, const BYTES: usize>(words: &[u32; WORDS]) -> [u8; BYTES] {
-    assert!(WORDS * 4 == BYTES);
-    let mut out = [0; BYTES];
-    let mut i = 0;
-    while i < BYTES {
-        out[i] = words[i / 4].to_le_bytes()[i % 4];
-        i += 1;
-    }
-    out
-}
-
-/// Where the way home, the empty set and the time limit of a parked thread are.
-#[derive(Debug, Clone, Copy)]
-pub struct Park {
-    /// The thread's way home.
-    pub home: u64,
-    /// Eight zero bytes.
-    pub empty_set: u64,
-    /// A timespec.
-    pub timeout: u64,
-}
 
 impl Regs {
     /// These registers, set to run `count` entries of the batch at `entries` by the stub at `stub`.
@@ -172,7 +143,7 @@ pub fn way_home(at: u64, regs: &Regs, mask: u64, state: &State) -> Code {
     let mut bytes = [0u8; HOME_MAX];
     let mut put = |offset: usize, data: &[u8]| bytes[offset - frame::STACK..][..data.len()].copy_from_slice(data);
     // The field of the alternate stack's address holds the entry; flags that are none leave the stack as it is.
-    put(frame::STACK, &bytes_of::<2, 8>(&[0xd503_24df, 0x1400_0009])); // bti jc; b the code
+    put(frame::STACK, &little_endian::<2, 8>(&[0xd503_24df, 0x1400_0009])); // bti jc; b the code
     put(frame::STACK + 8, &u64::from(u32::MAX).to_le_bytes());
     put(frame::MASK, &mask.to_le_bytes());
     put(frame::GAP, &u64::MAX.to_le_bytes());
@@ -188,13 +159,13 @@ pub fn way_home(at: u64, regs: &Regs, mask: u64, state: &State) -> Code {
         0xd280_1168, // mov x8, #139 (rt_sigreturn)
         0xd400_0001, // svc #0
     ];
-    put(frame::GAP + 8, &bytes_of::<10, 40>(&code));
+    put(frame::GAP + 8, &little_endian::<10, 40>(&code));
     let mut offset = frame::REGISTERS;
     for word in regs.x.into_iter().chain([regs.sp, regs.pc, regs.pstate]) {
         put(offset, &word.to_le_bytes());
         offset += 8;
     }
-    put(frame::FPSIMD, &bytes_of::<2, 8>(&[0x4650_8001, 528])); // magic and size of the record
+    put(frame::FPSIMD, &little_endian::<2, 8>(&[0x4650_8001, 528])); // magic and size of the record
     let fpsimd = state.get(NT_PRFPREG).filter(|set| set.len() >= FPSIMD_LEN);
     if let Some((registers, control)) = fpsimd.and_then(|set| set.split_at_checked(512)) {
         put(frame::FPSIMD + 8, &control[..8]);

@@ -3,7 +3,8 @@
 
 use super::Regs;
 use super::state::{NT_PPC_VMX, NT_PPC_VSX, NT_PRFPREG};
-use crate::code::Code;
+use crate::Park;
+use crate::code::{Code, ending, little_endian};
 use crate::state::State;
 
 /// The stub's instructions. Walks the batch, then parks, then goes home. Position independent. A second entry makes
@@ -58,7 +59,7 @@ const CODE: [u32; 32] = [
 ];
 
 /// The stub.
-pub const DUMP: [u8; 128] = bytes_of(&CODE);
+pub const DUMP: [u8; 128] = little_endian(&CODE);
 
 /// Where in [`DUMP`] a thread starts that makes a single call, given in its registers.
 const FIRST: u64 = 24 * 4;
@@ -71,40 +72,10 @@ const BREAKPOINT: u32 = 0x7fe0_0008;
 
 /// Walks a batch in a task that is being restored and stops with a breakpoint: there the engine owns every signal
 /// disposition. r14 and r15 as for [`DUMP`].
-pub const RESTORE: [u8; 68] = {
-    let mut code = [BREAKPOINT; 17];
-    let mut i = 0;
-    while i < 16 {
-        code[i] = CODE[i];
-        i += 1;
-    }
-    bytes_of(&code)
-};
+pub const RESTORE: [u8; 68] = ending(&DUMP, &BREAKPOINT.to_le_bytes());
 
 /// The size of the breakpoint at the end of [`RESTORE`].
 pub const BREAKPOINT_LEN: usize = 4;
-
-const fn bytes_of<const WORDS: usize, const BYTES: usize>(words: &[u32; WORDS]) -> [u8; BYTES] {
-    assert!(WORDS * 4 == BYTES);
-    let mut out = [0; BYTES];
-    let mut i = 0;
-    while i < BYTES {
-        out[i] = words[i / 4].to_le_bytes()[i % 4];
-        i += 1;
-    }
-    out
-}
-
-/// Where the way home, the empty set and the time limit of a parked thread are.
-#[derive(Debug, Clone, Copy)]
-pub struct Park {
-    /// The thread's way home.
-    pub home: u64,
-    /// Eight zero bytes.
-    pub empty_set: u64,
-    /// A timespec.
-    pub timeout: u64,
-}
 
 impl Regs {
     /// These registers, set to run `count` entries of the batch at `entries` by the stub at `stub`.
@@ -183,7 +154,7 @@ const MSR_FP: u64 = 1 << 13;
 pub fn way_home(at: u64, regs: &Regs, mask: u64, state: &State) -> Code {
     let mut bytes = [0u8; HOME_MAX];
     let mut put = |offset: usize, data: &[u8]| bytes[offset..][..data.len()].copy_from_slice(data);
-    put(0, &bytes_of::<1, 4>(&[0x4800_0000 | (frame::GAP as u32 + 8)])); // b the code
+    put(0, &little_endian::<1, 4>(&[0x4800_0000 | (frame::GAP as u32 + 8)])); // b the code
     // Flags that are none leave the alternate stack as it is.
     put(frame::STACK + 8, &u64::from(u32::MAX).to_le_bytes());
     put(frame::MASK, &mask.to_le_bytes());
@@ -205,7 +176,7 @@ pub fn way_home(at: u64, regs: &Regs, mask: u64, state: &State) -> Code {
         0x3800_00ac,                     // li r0, 172 (rt_sigreturn)
         0x4400_0002,                     // sc
     ];
-    put(frame::GAP + 8, &bytes_of::<14, 56>(&code));
+    put(frame::GAP + 8, &little_endian::<14, 56>(&code));
     let mut regs = *regs;
     regs.set_syscall(None);
     let vectors = state.get(NT_PPC_VMX).filter(|set| set.len() >= 34 * 16);

@@ -3,7 +3,8 @@
 
 use super::Regs;
 use super::state::{NT_PRFPREG, NT_S390_VXRS_HIGH, NT_S390_VXRS_LOW};
-use crate::code::Code;
+use crate::Park;
+use crate::code::{Code, ending};
 use crate::state::State;
 
 /// Walks the batch, then parks, then goes home. Position independent. A second entry makes one call whose
@@ -57,27 +58,7 @@ pub const BREAKPOINT_LEN: usize = 2;
 
 /// Walks a batch in a task that is being restored and stops with a breakpoint (an operation that is none): there the
 /// engine owns every signal disposition. r8 and r9 as for [`DUMP`].
-pub const RESTORE: [u8; 42] = {
-    let mut code = [0; 42];
-    let mut i = 0;
-    while i < 40 {
-        code[i] = DUMP[i];
-        i += 1;
-    }
-    code[41] = 1;
-    code
-};
-
-/// Where the way home, the empty set and the time limit of a parked thread are.
-#[derive(Debug, Clone, Copy)]
-pub struct Park {
-    /// The thread's way home.
-    pub home: u64,
-    /// Eight zero bytes.
-    pub empty_set: u64,
-    /// A timespec.
-    pub timeout: u64,
-}
+pub const RESTORE: [u8; 42] = ending(&DUMP, &[0, 1]);
 
 impl Regs {
     /// These registers, set to run `count` entries of the batch at `entries` by the stub at `stub`.

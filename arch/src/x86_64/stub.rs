@@ -2,7 +2,8 @@
 //! home that a thread takes by itself when its tracer is gone.
 
 use super::Regs;
-use crate::code::Code;
+use crate::Park;
+use crate::code::{Code, ending};
 use crate::state::State;
 
 /// Walks the batch, then parks, then goes home. Position independent. A second entry makes one call whose
@@ -59,29 +60,10 @@ pub const SYSCALL: usize = 32;
 
 /// Walks a batch in a task that is being restored and stops with a breakpoint: there the engine owns every signal
 /// disposition. rbx and r12 as for [`DUMP`].
-pub const RESTORE: [u8; 48] = {
-    let mut code = [0xcc; 48];
-    let mut i = 0;
-    while i < 47 {
-        code[i] = DUMP[i];
-        i += 1;
-    }
-    code
-};
+pub const RESTORE: [u8; 48] = ending(&DUMP, &[0xcc]);
 
 /// The size of the breakpoint at the end of [`RESTORE`].
 pub const BREAKPOINT_LEN: usize = 1;
-
-/// Where the way home, the empty set and the time limit of a parked thread are.
-#[derive(Debug, Clone, Copy)]
-pub struct Park {
-    /// The thread's way home.
-    pub home: u64,
-    /// Eight zero bytes.
-    pub empty_set: u64,
-    /// A timespec.
-    pub timeout: u64,
-}
 
 impl Regs {
     /// These registers, set to run `count` entries of the batch at `entries` by the stub at `stub`.

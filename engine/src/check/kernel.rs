@@ -94,8 +94,7 @@ fn store(path: &Path, present: &[&str]) -> io::Result<()> {
     text.push_str(END);
     text.push('\n');
     let temporary = path.with_extension(std::process::id().to_string());
-    let flags = libc::O_NOFOLLOW;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(&temporary)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| fs::rename(&temporary, path));
     written.inspect_err(|_| drop(fs::remove_file(&temporary)))
 }

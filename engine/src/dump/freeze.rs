@@ -158,10 +158,9 @@ impl Freezer {
         Ok((pid, tids))
     }
 
-    /// Waits until the threads that were told to stop have done so. For the last first: when it has stopped most others
-    /// have. On a busy machine each wait costs a time slice.
+    /// Waits until the threads that were told to stop have done so.
     fn await_all(&mut self, asked: Vec<(Pid, Pid)>) -> Result<()> {
-        for (pid, tid) in asked.into_iter().rev() {
+        for (pid, tid) in asked {
             if let Some(signal) = self.await_stop(tid)? {
                 let stopped_by = (signal != libc::SIGTRAP).then_some(signal as u32);
                 self.threads.entry(pid).or_default().push((Seized::adopt(tid, self.asleep.remove(&tid))?, stopped_by));

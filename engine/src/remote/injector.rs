@@ -11,7 +11,8 @@ use crate::error::{Doing, Error, Result};
 use crate::fault;
 use crate::sys::ptrace;
 use crate::sys::{self, Errno, Pid, RemoteAddr};
-use stasis_arch::native::stub::{self, Park};
+use stasis_arch::Park;
+use stasis_arch::native::stub;
 use stasis_arch::native::{self, Regs};
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -137,8 +138,7 @@ impl<'t> Injector<'t> {
                 thread.resume()?;
             }
             let mut outcome = Ok(());
-            // The last first: when it is through most others are. On a busy machine each wait costs a time slice.
-            for (index, batch) in wave.iter_mut().rev() {
+            for (index, batch) in wave.iter_mut() {
                 let (at, pid) = (batch.last_result_at(), self.pid);
                 // A dump that is given up does not wait for the end of its questions. (Single calls are waited for: what
                 // they do must be known.)
@@ -149,7 +149,7 @@ impl<'t> Injector<'t> {
                 outcome = outcome.and(waited).and(asked);
             }
             // All are on their way to their stops before the first is waited for.
-            for (index, _) in wave.iter().rev() {
+            for (index, _) in wave.iter() {
                 let halted = self.threads[*index].await_halt();
                 outcome = outcome.and(halted.and_then(|regs| self.check_place(*index, regs)).map(drop));
             }

@@ -41,34 +41,34 @@ pub const MAX_RANGES: usize = 1024;
 
 /// Reads each range into its own buffer, all exactly; at most [`MAX_RANGES`].
 pub fn read_scattered(pid: Pid, ranges: &mut [(RemoteAddr, &mut [u8])]) -> Result<()> {
-    let local: Vec<libc::iovec> = ranges
-        .iter_mut()
-        .map(|(_, buffer)| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() })
-        .collect();
-    let remote: Vec<libc::iovec> =
-        ranges.iter().map(|(at, buffer)| libc::iovec { iov_base: at.0 as *mut _, iov_len: buffer.len() }).collect();
-    let (count, whole) = (local.len() as libc::c_ulong, local.iter().map(|l| l.iov_len).sum::<usize>());
+    let vectors = ranges.iter_mut().map(|(at, buffer)| pair(*at, buffer.as_mut_ptr(), buffer.len()));
+    let (local, remote): (Vec<_>, Vec<_>) = vectors.unzip();
+    let count = local.len() as libc::c_ulong;
     // SAFETY: each of `local` is a live buffer of ours that nothing else refers to.
-    let n = check(
-        unsafe { libc::process_vm_readv(pid.as_raw(), local.as_ptr(), count, remote.as_ptr(), count, 0) } as i64
-    )?;
-    if n as usize == whole { Ok(()) } else { Err(super::Errno::EFAULT) }
+    let read = unsafe { libc::process_vm_readv(pid.as_raw(), local.as_ptr(), count, remote.as_ptr(), count, 0) };
+    all_of(&local, read)
 }
 
 /// Writes each range, all exactly; at most [`MAX_RANGES`].
 pub fn write_scattered(pid: Pid, ranges: &[(RemoteAddr, &[u8])]) -> Result<()> {
-    let local: Vec<libc::iovec> = ranges
-        .iter()
-        .map(|(_, bytes)| libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() })
-        .collect();
-    let remote: Vec<libc::iovec> =
-        ranges.iter().map(|(at, bytes)| libc::iovec { iov_base: at.0 as *mut _, iov_len: bytes.len() }).collect();
-    let (count, whole) = (local.len() as libc::c_ulong, local.iter().map(|l| l.iov_len).sum::<usize>());
+    let vectors = ranges.iter().map(|(at, bytes)| pair(*at, bytes.as_ptr().cast_mut(), bytes.len()));
+    let (local, remote): (Vec<_>, Vec<_>) = vectors.unzip();
+    let count = local.len() as libc::c_ulong;
     // SAFETY: each of `local` is a live buffer that is only read; the remote side is checked by the kernel.
-    let n = check(
-        unsafe { libc::process_vm_writev(pid.as_raw(), local.as_ptr(), count, remote.as_ptr(), count, 0) } as i64
-    )?;
-    if n as usize == whole { Ok(()) } else { Err(super::Errno::EFAULT) }
+    let written = unsafe { libc::process_vm_writev(pid.as_raw(), local.as_ptr(), count, remote.as_ptr(), count, 0) };
+    all_of(&local, written)
+}
+
+/// The vectors of a range: ours and the other process'.
+fn pair(at: RemoteAddr, own: *mut u8, len: usize) -> (libc::iovec, libc::iovec) {
+    let vector = |base| libc::iovec { iov_base: base, iov_len: len };
+    (vector(own.cast()), vector(at.0 as *mut _))
+}
+
+/// EFAULT where a transfer that succeeded was not whole.
+fn all_of(vectors: &[libc::iovec], moved: isize) -> Result<()> {
+    let whole: usize = vectors.iter().map(|vector| vector.iov_len).sum();
+    if check(moved as i64)? as usize == whole { Ok(()) } else { Err(super::Errno::EFAULT) }
 }
 
 /// Writes exactly `bytes` to writable memory of the task.

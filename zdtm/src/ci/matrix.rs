@@ -68,6 +68,13 @@ pub struct Job<'m> {
     pub runs: Vec<&'m Run>,
 }
 
+impl<'m> Job<'m> {
+    fn of(machine: &'m Machine, runs: &'m [Run]) -> Job<'m> {
+        let mine = |run: &&Run| run.machines.is_empty() || run.machines.contains(&machine.name);
+        Job { machine, runs: runs.iter().filter(mine).collect() }
+    }
+}
+
 impl Matrix {
     /// Reads the file of the project at `root`.
     ///
@@ -111,29 +118,20 @@ impl Matrix {
     /// A name is no machine's, or it has nothing to do in this plan.
     pub fn jobs(&self, plan: &str, named: &[String]) -> anyhow::Result<Vec<Job<'_>>> {
         let runs = &self.plan(plan)?.runs;
-        let job = |machine| {
-            let mine = |run: &&Run| run.machines.is_empty() || run.machines.contains(&Machine::name(machine));
-            Job { machine, runs: runs.iter().filter(mine).collect() }
-        };
         if named.is_empty() {
-            return Ok(self.machines.iter().map(job).filter(|job| !job.runs.is_empty()).collect());
+            let jobs = self.machines.iter().map(|machine| Job::of(machine, runs));
+            return Ok(jobs.filter(|job| !job.runs.is_empty()).collect());
         }
         let find = |name: &String| {
             let Some(machine) = self.machines.iter().find(|m| m.name == *name) else {
                 let all: Vec<&str> = self.machines.iter().map(|m| m.name.as_str()).collect();
                 bail!("`{name}` is no job; jobs are {}", all.join(", "));
             };
-            let job = job(machine);
+            let job = Job::of(machine, runs);
             ensure!(!job.runs.is_empty(), "`{name}` has nothing to do in the plan `{plan}`");
             Ok(job)
         };
         named.iter().map(find).collect()
-    }
-}
-
-impl Machine {
-    fn name(machine: &Machine) -> String {
-        machine.name.clone()
     }
 }
 

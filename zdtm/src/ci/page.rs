@@ -1,6 +1,7 @@
 //! The report of a matrix as one HTML page that needs nothing else: cases × machines.
 
 use super::record::{Entry, Record, Status};
+use crate::report::escape;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
@@ -164,22 +165,6 @@ fn section(out: &mut String, id: &str, title: &str, entries: &[&Entry]) -> fmt::
         }
     }
     writeln!(out, "<a href=\"#\">close</a></section>")
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
