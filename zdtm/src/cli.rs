@@ -41,9 +41,12 @@ pub enum Command {
         /// The cell's specification (JSON).
         spec: PathBuf,
     },
-    /// Becomes a case: a clean session, then exec
+    /// Becomes a case: a clean state, then exec
     #[command(name = "__start", hide = true)]
     Start {
+        /// In whose session.
+        #[arg(long)]
+        session: Session,
         /// The cases' binary.
         cases: PathBuf,
         /// `area/case`.
@@ -74,6 +77,29 @@ pub struct CiArgs {
     /// Run nothing: make the page of the records in a directory (those of a run are in target/zdtm/ci)
     #[arg(long, value_name = "DIR")]
     pub merge: Option<PathBuf>,
+}
+
+/// Who leads the session that a case starts in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Session {
+    /// The case's root process.
+    Own,
+    /// A process outside the tree, as a job of a shell.
+    Shell,
+    /// A process outside the pid namespace.
+    Outside,
+}
+
+impl Session {
+    /// The name in declarations and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Session::Own => "own",
+            Session::Shell => "shell",
+            Session::Outside => "outside",
+        }
+    }
 }
 
 /// In what surroundings a case runs.

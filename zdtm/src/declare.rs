@@ -3,7 +3,7 @@
 //! A value is YAML; where a key takes a list, words separated by spaces will do. An unknown key is an error: a
 //! misspelt one would otherwise leave the case weaker than it looks.
 
-use crate::cli::Flavour;
+use crate::cli::{Flavour, Session};
 use crate::damage::Damage;
 use crate::needs::Need;
 use crate::route::Route;
@@ -34,6 +34,8 @@ pub struct Declaration {
     pub needs: Vec<Need>,
     /// The time limit of one run.
     pub timeout: Duration,
+    /// In whose session.
+    pub session: Session,
     /// Options of the engine's dump.
     pub dump_options: Vec<String>,
     /// Options of the engine's restore.
@@ -55,6 +57,7 @@ impl Default for Declaration {
             routes: Vec::new(),
             needs: Vec::new(),
             timeout: Duration::from_secs(30),
+            session: Session::Own,
             dump_options: Vec::new(),
             restore_options: Vec::new(),
             dump_fails: None,
@@ -107,6 +110,7 @@ impl Declaration {
                 let seconds = value.as_f64().filter(|s| *s > 0.0 && *s < 1e6).context("a number of seconds")?;
                 self.timeout = Duration::from_secs_f64(seconds);
             }
+            "session" => self.session = one(&scalar(&value)?)?,
             "options" => {
                 self.dump_options.extend(words(&value)?);
                 self.restore_options.extend(words(&value)?);
@@ -151,7 +155,11 @@ impl Declaration {
 }
 
 fn names<T: clap::ValueEnum>(value: &Value) -> anyhow::Result<Vec<T>> {
-    words(value)?.iter().map(|w| T::from_str(w, false).map_err(|_| anyhow::anyhow!("`{w}` is not known"))).collect()
+    words(value)?.iter().map(|w| one(w)).collect()
+}
+
+fn one<T: clap::ValueEnum>(word: &str) -> anyhow::Result<T> {
+    T::from_str(word, false).map_err(|_| anyhow::anyhow!("`{word}` is not known"))
 }
 
 /// A list, or one text.
@@ -192,11 +200,12 @@ mod tests {
     fn a_full_declaration() {
         let it = parse(
             " flavours: [host]\n routes: [once, thrice]\n needs: [cap:sys_nice, prog:sh]\n timeout: 5\n\
-             options: --file-locks --ghost-limit 4M\n dump-options: -j\n witness: -pos # it reads on",
+             options: --file-locks --ghost-limit 4M\n dump-options: -j\n session: shell\n witness: -pos # it reads on",
         )
         .unwrap();
         assert_eq!(it.routes, [Route::Once, Route::Thrice]);
         assert_eq!(it.timeout, Duration::from_secs(5));
+        assert_eq!(it.session, Session::Shell);
         assert_eq!(it.dump_options, ["--file-locks", "--ghost-limit", "4M", "-j"]);
         assert_eq!(it.restore_options, ["--file-locks", "--ghost-limit", "4M"]);
         assert_eq!(it.exempt, ["pos"]);
@@ -211,6 +220,7 @@ mod tests {
             "routes: [twice]",
             "timeout: soon",
             "timeout: -1",
+            "session: mine",
             "witness: -pos",
             "witness: pos # why",
             "no key",

@@ -83,6 +83,7 @@ impl Setting {
             patience: self.patience,
             seed,
             kills: self.kills,
+            session: declared.session,
             dump_options: self.dump_options(case),
             restore_options: declared.restore_options.clone(),
             dump_fails: declared.dump_fails.clone(),

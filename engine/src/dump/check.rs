@@ -24,13 +24,18 @@ pub fn tree(processes: &[Process], options: &DumpOptions) -> Result<()> {
     let pids: HashSet<Pid> = processes.iter().map(|p| p.pid).collect();
     for process in processes {
         let sid = process.stat.session;
-        // A session whose leader is dead is made again; one that the root was born into is led from outside.
-        if !pids.contains(&sid) && sid == root.stat.session && root.pid != sid && ProcDir::open(sid).is_ok() {
-            return Err(Error::state(format!(
-                "the leader {sid} of the session of process {} is outside the tree",
-                process.pid
-            ))
-            .with_help("use --shell-job (-j) at dump and restore if the tree was started from a shell"));
+        if pids.contains(&sid) {
+            continue;
+        }
+        // A session whose leader is dead is made again. A leader outside of the pid namespace has no number.
+        let leader = match sid.as_raw() {
+            0 => Some("the leader".to_owned()),
+            number => ProcDir::open(sid).ok().map(|_| format!("the leader {number}")),
+        };
+        if let Some(leader) = leader {
+            let what = format!("{leader} of the session of process {} is outside the tree", process.pid);
+            return Err(Error::state(what)
+                .with_help("use --shell-job (-j) at dump and restore if the tree was started from a shell"));
         }
     }
     Ok(())

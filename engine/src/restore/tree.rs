@@ -77,8 +77,8 @@ struct Grower<'a> {
     /// The children of each process.
     children: Vec<Vec<usize>>,
     members: Vec<Option<Member>>,
-    /// The session that each process was born into, as the images number it.
-    born_sid: Vec<u32>,
+    /// The session that each process was born into, as the images number it, unless it is the one it leads.
+    born_sid: Vec<Option<u32>>,
     helpers: HashMap<u32, Member>,
     vdso: Vec<(u64, u64)>,
     /// Kills what was made when something fails.
@@ -96,6 +96,12 @@ impl Drop for Grower<'_> {
     }
 }
 
+/// Whether the leader of a session or group that the tree does not hold is alive. One that is outside of the pid namespace
+/// has no number.
+fn lives_outside(leader: u32) -> bool {
+    leader == 0 || std::path::Path::new(&format!("/proc/{leader}")).exists()
+}
+
 impl<'a> Grower<'a> {
     fn new(images: &'a Images, options: &'a RestoreOptions, layout: Layout) -> Result<Grower<'a>> {
         let index: HashMap<u32, usize> = images.tasks.iter().enumerate().map(|(i, t)| (t.entry.pid, i)).collect();
@@ -104,7 +110,7 @@ impl<'a> Grower<'a> {
             children[index[&task.entry.ppid]].push(i);
         }
         let members = images.tasks.iter().map(|_| None).collect();
-        let born_sid = vec![0; images.tasks.len()];
+        let born_sid = vec![None; images.tasks.len()];
         let helpers = HashMap::new();
         Ok(Grower {
             images,
@@ -132,10 +138,14 @@ impl<'a> Grower<'a> {
     fn plant(&mut self) -> Result<()> {
         let (pid, sid) = (self.pid(0), self.sid(0));
         // A root that leads no session stays in ours, unless its session's leader is dead: then a helper leads it.
-        let outer =
-            sid != pid && (self.options.common.shell_job || std::path::Path::new(&format!("/proc/{sid}")).exists());
+        let outer = sid != pid && (self.options.common.shell_job || lives_outside(sid));
         if sid == pid || outer || self.index.contains_key(&sid) {
-            self.born_sid[0] = if sid == pid { 0 } else { sid };
+            let left = || {
+                // A root that made its session later has left descendants in the one before.
+                let mut others = self.images.tasks.iter().map(|task| task.entry.sid);
+                others.find(|sid| !self.index.contains_key(sid) && lives_outside(*sid))
+            };
+            self.born_sid[0] = if sid == pid { left() } else { Some(sid) };
             let member = self.sow(pid)?;
             self.members[0] = Some(member);
             return Ok(());
@@ -147,7 +157,7 @@ impl<'a> Grower<'a> {
         self.helpers.insert(sid, helper);
         let born = self.clone_from_helper(sid, &[0])?;
         self.place(born)?;
-        self.born_sid[0] = sid;
+        self.born_sid[0] = Some(sid);
         Ok(())
     }
 
@@ -252,17 +262,17 @@ impl<'a> Grower<'a> {
         self.prefill(i, needs, plan)?;
         let (pid, sid, born) = (self.pid(i), self.sid(i), self.born_sid[i]);
         let children = self.children[i].clone();
-        let leads = sid == pid && born != pid;
+        let leads = sid == pid && born != Some(pid);
         // Born before its parent's setsid, a child keeps the old session.
         let (early, rest): (Vec<_>, Vec<_>) =
-            children.iter().copied().partition(|&c| leads && self.sid(c) == born && born != 0);
+            children.iter().copied().partition(|&c| leads && born == Some(self.sid(c)));
         self.spawn(i, &early, false, born)?;
         if leads {
             self.run(i, |batch| batch.call(libc::SYS_setsid, &[]))?;
         }
         let (own, foreign): (Vec<_>, Vec<_>) =
             rest.into_iter().partition(|&c| self.sid(c) == sid || self.sid(c) == self.pid(c));
-        self.spawn(i, &own, false, sid)?;
+        self.spawn(i, &own, false, Some(sid))?;
         // Those in a session that the parent was never in come from the session's leader, or from its stand-in.
         for &c in &foreign {
             if self.members[c].is_none() {
@@ -284,8 +294,8 @@ impl<'a> Grower<'a> {
                 return Err(Error::state(what).with_help("such orphans cannot be restored yet"));
             }
             self.run(leader, |batch| batch.call(libc::SYS_setsid, &[]))?;
-            self.born_sid[leader] = sid;
-            return self.spawn(leader, &group, true, sid);
+            self.born_sid[leader] = Some(sid);
+            return self.spawn(leader, &group, true, Some(sid));
         }
         let born = self.clone_by(i, &[Birth::plain(sid)])?;
         let helper = born.into_iter().next().ok_or_else(|| Error::state("a helper was not born"))?;
@@ -295,7 +305,7 @@ impl<'a> Grower<'a> {
         self.helpers.insert(sid, helper);
         let born = self.clone_from_helper(sid, &group)?;
         self.place(born)?;
-        group.iter().for_each(|&c| self.born_sid[c] = sid);
+        group.iter().for_each(|&c| self.born_sid[c] = Some(sid));
         Ok(())
     }
 
@@ -310,7 +320,7 @@ impl<'a> Grower<'a> {
     }
 
     /// Has process `i` create children, or siblings.
-    fn spawn(&mut self, i: usize, children: &[usize], siblings: bool, session: u32) -> Result<()> {
+    fn spawn(&mut self, i: usize, children: &[usize], siblings: bool, session: Option<u32>) -> Result<()> {
         const AT_ONCE: usize = 256;
         for some in children.chunks(AT_ONCE) {
             let births = some.iter().map(|&c| self.birth(i, c, siblings)).collect::<Result<Vec<_>>>()?;
@@ -375,10 +385,15 @@ impl<'a> Grower<'a> {
     fn groups(&mut self) -> Result<()> {
         let entries: Vec<_> = self.images.tasks.iter().map(|t| (t.entry.pid, t.entry.pgid, t.entry.sid)).collect();
         let outer_group = entries[0].1;
-        for (i, &(_, pgid, _)) in entries.iter().enumerate() {
-            let outer = pgid == outer_group && self.born_sid[0] != 0 && !self.helpers.contains_key(&self.born_sid[0]);
+        let outer_session =
+            self.born_sid[0].filter(|sid| !self.index.contains_key(sid) && !self.helpers.contains_key(sid));
+        for (i, &(pid, pgid, sid)) in entries.iter().enumerate() {
+            let outer = outer_session == Some(sid) && (pgid == outer_group || lives_outside(pgid));
             if self.index.contains_key(&pgid) || self.helpers.contains_key(&pgid) || outer {
                 continue;
+            }
+            if pgid == 0 {
+                return Err(Error::state(format!("process {pid} is in a group outside of its session {sid}")));
             }
             // The group's leader is dead: a helper of the same session leads it while its members join.
             let born = self.clone_by(i, &[Birth::plain(pgid)])?;

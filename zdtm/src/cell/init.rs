@@ -3,6 +3,7 @@
 use super::tree::Tree;
 use super::worker::die_with_parent;
 use super::{Failure, Outcome, Spec};
+use crate::cli::Session;
 use crate::{process, route, sys};
 use anyhow::Context as _;
 use nix::mount::{MsFlags, mount};
@@ -53,6 +54,9 @@ fn with_journal<T>(f: impl FnOnce(&mut Journal) -> T) -> T {
 pub fn main(path: &Path) -> anyhow::Result<ExitCode> {
     let spec = Spec::read(path)?;
     die_with_parent()?;
+    if spec.session == Session::Shell {
+        nix::unistd::setsid().context("failed to make a session")?;
+    }
     // The engine is to run with nothing blocked, as from a shell.
     sys::fresh_signals().context("failed to reset signals")?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;

@@ -11,6 +11,7 @@ pub mod start;
 pub mod tree;
 pub mod worker;
 
+use crate::cli::Session;
 use crate::damage::Damage;
 use crate::route::Route;
 use anyhow::Context as _;
@@ -40,6 +41,8 @@ pub struct Spec {
     pub seed: u64,
     /// How often the engine is killed on the route kill-engine.
     pub kills: usize,
+    /// From the declaration.
+    pub session: Session,
     /// From the declaration.
     pub dump_options: Vec<String>,
     /// From the declaration.

@@ -1,5 +1,6 @@
-//! Becomes a case: a new session, default signal actions, no descriptors but the standard ones, then exec.
+//! Becomes a case: a session, default signal actions, no descriptors but the standard ones, then exec.
 
+use crate::cli::Session;
 use crate::sys;
 use anyhow::Context as _;
 use nix::sys::stat::{Mode, umask};
@@ -10,9 +11,11 @@ use std::process::{Command, ExitCode};
 /// The variable that tells a case by what its own time limits are multiplied.
 pub const PATIENCE: &str = "ZDTM_PATIENCE";
 
-/// The hidden command `__start CASES CASE DIR`; returns only when it failed.
-pub fn main(cases: &Path, case: &str, dir: &Path) -> anyhow::Result<ExitCode> {
-    nix::unistd::setsid().context("failed to make a session")?;
+/// The hidden command `__start --session SESSION CASES CASE DIR`; returns only when it failed.
+pub fn main(session: Session, cases: &Path, case: &str, dir: &Path) -> anyhow::Result<ExitCode> {
+    if session == Session::Own {
+        nix::unistd::setsid().context("failed to make a session")?;
+    }
     umask(Mode::from_bits_truncate(0o022));
     sys::fresh_signals().context("failed to reset signals")?;
     sys::close_on_exec_from(3).context("failed to close descriptors")?;
