@@ -26,6 +26,17 @@ pub fn target() -> anyhow::Result<PathBuf> {
         .ok_or_else(|| anyhow::anyhow!("{} is in no target directory", me.display()))
 }
 
+/// This program again, as the first process of a pid namespace with its own /proc and mounts: there nobody else takes
+/// the pid of a process that was dumped, and orphans come to it. All processes in there end with it.
+///
+/// # Errors
+/// The program's path is not known.
+pub fn alone() -> anyhow::Result<Command> {
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--mount", "--mount-proc", "--fork", "--kill-child"]).arg(std::env::current_exe()?);
+    Ok(command)
+}
+
 /// Builds the harness, the engine and the cases in the target directory that the test lies in; the harness's path.
 ///
 /// # Errors

@@ -233,12 +233,12 @@ fn fails_at_each_step(name: &str) -> anyhow::Result<()> {
     target.finish()
 }
 
-/// A directory of images on a file system that is full before the dump is. Runs this program again, in a mount
-/// namespace of its own, so that nothing stays mounted.
+/// A directory of images on a file system that is full before the dump is. Runs this program again, alone, so that
+/// nothing stays mounted.
 fn disk_full() -> anyhow::Result<()> {
-    let mut command = Command::new("unshare");
-    command.arg("-m").arg(env::current_exe()?).env(INNER, "1").env("STASIS_ENGINE", engine::path()?);
-    let output = command.output().context("failed to start unshare")?;
+    let mut command = stasis_tests::alone()?;
+    let output =
+        command.env(INNER, "1").env("STASIS_ENGINE", engine::path()?).output().context("failed to start it")?;
     ensure!(output.status.success(), "{}", said(&output));
     Ok(())
 }

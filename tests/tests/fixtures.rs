@@ -3,43 +3,50 @@
 
 use anyhow::{Context as _, ensure};
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Where the images say that the program is.
 const HOME: &str = "/tmp/stasis-fixtures";
 
-/// The program in its place, and the processes that run it: gone at the end.
+/// The variable that a test finds in its own pid namespace, see [`stasis_tests::alone`].
+const INNER: &str = "STASIS_FIXTURES";
+
+/// The program in its place.
 struct Fixture {
-    pids: Vec<i32>,
     dir: tempfile::TempDir,
-    /// The tests share the place.
-    _alone: MutexGuard<'static, ()>,
 }
 
 impl Drop for Fixture {
     fn drop(&mut self) {
-        self.pids.iter().for_each(|&pid| end(pid));
         let _ = fs::remove_dir_all(HOME);
     }
 }
 
-/// Kills a process and waits until it is gone, or a zombie of somebody else's.
-fn end(pid: i32) {
-    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-    let gone = || state(pid).is_none_or(|s| s == 'Z');
-    wait_for("a killed process to go", gone).expect("it goes");
-}
-
-fn state(pid: i32) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
+/// Whether this is the test in its own pid namespace, where no pid of the images is taken. If not, has it run there.
+fn inside(test: &str) -> anyhow::Result<bool> {
+    /// The tests share [`HOME`].
+    static ALONE: Mutex<()> = Mutex::new(());
+    if std::env::var_os(INNER).is_some() {
+        return Ok(true);
+    }
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: a restore needs root");
+        return Ok(false);
+    }
+    let engine = engine()?;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut command = stasis_tests::alone()?;
+    command.args(["--exact", test, "--nocapture"]).env(INNER, "1").env("STASIS_ENGINE", engine);
+    let output = command.output().context("failed to start unshare")?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    ensure!(output.status.success() && said.contains("1 passed"), "{said}");
+    Ok(false)
 }
 
 fn wait_for(what: &str, mut done: impl FnMut() -> bool) -> anyhow::Result<()> {
@@ -67,21 +74,10 @@ fn run(engine: &Path, args: &[&str]) -> anyhow::Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// Copies images and puts the program in its place; `None` where this cannot be tried, with a word why.
-fn fixture(name: &str, pids: &[i32], tids: &[i32]) -> anyhow::Result<Option<Fixture>> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: a restore needs root");
-        return Ok(None);
-    }
-    if let Some(taken) = pids.iter().chain(tids).find(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
-        eprintln!("skipped: pid {taken} of the images is taken");
-        return Ok(None);
-    }
+/// Copies images and puts the program in its place.
+fn fixture(name: &str) -> anyhow::Result<Fixture> {
     let source = stasis_tests::root().join("tests/fixtures/criu-4.2");
-    let dir = tempfile::tempdir()?;
-    let fixture = Fixture { pids: pids.to_vec(), dir, _alone: alone };
+    let fixture = Fixture { dir: tempfile::tempdir()? };
     for image in fs::read_dir(source.join(name))? {
         let image = image?;
         fs::copy(image.path(), fixture.dir.path().join(image.file_name()))?;
@@ -90,7 +86,7 @@ fn fixture(name: &str, pids: &[i32], tids: &[i32]) -> anyhow::Result<Option<Fixt
     fs::create_dir(HOME).with_context(|| format!("{HOME} must not be there"))?;
     fs::set_permissions(HOME, fs::Permissions::from_mode(0o755))?;
     fs::copy(source.join("fixture"), Path::new(HOME).join("fixture"))?;
-    Ok(Some(fixture))
+    Ok(fixture)
 }
 
 /// Limits of the machine on which the images were made may be above what this one allows: lowers them.
@@ -174,7 +170,10 @@ fn grows(pid: i32, word: usize) -> anyhow::Result<()> {
 #[test]
 fn a_process_that_criu_dumped_goes_on() -> anyhow::Result<()> {
     const PID: i32 = 18646;
-    let Some(fixture) = fixture("single", &[PID], &[])? else { return Ok(()) };
+    if !inside("a_process_that_criu_dumped_goes_on")? {
+        return Ok(());
+    }
+    let fixture = fixture("single")?;
     let engine = engine()?;
     lower_limits(&engine, fixture.dir.path())?;
     run(&engine, &["restore", "-d", "-D", &fixture.dir.path().to_string_lossy()])?;
@@ -189,7 +188,10 @@ fn a_tree_that_criu_dumped_goes_on() -> anyhow::Result<()> {
     const PARENT: i32 = 18677;
     const CHILD: i32 = 18679;
     const THREAD: i32 = 18680;
-    let Some(fixture) = fixture("tree", &[PARENT, CHILD], &[THREAD])? else { return Ok(()) };
+    if !inside("a_tree_that_criu_dumped_goes_on")? {
+        return Ok(());
+    }
+    let fixture = fixture("tree")?;
     let engine = engine()?;
     lower_limits(&engine, fixture.dir.path())?;
     run(&engine, &["restore", "-d", "-D", &fixture.dir.path().to_string_lossy()])?;
@@ -249,8 +251,7 @@ fn change_build_id(path: &Path) -> anyhow::Result<bool> {
 
 #[test]
 fn another_kernels_vdso_still_tells_the_time() -> anyhow::Result<()> {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: a restore needs root");
+    if !inside("another_kernels_vdso_still_tells_the_time")? {
         return Ok(());
     }
     let engine = engine()?;
@@ -280,16 +281,12 @@ fn another_kernels_vdso_still_tells_the_time() -> anyhow::Result<()> {
     // With checksums that are right again.
     stasis::image::out::reseal(std::path::Path::new(&*images))?;
     run(&engine, &["restore", "-d", "-j", "-D", &images])?;
-    let pid: i32 = pid.parse()?;
-    let result = wait_for("a later time", || told().is_some_and(|now| now > before));
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps"));
-    end(pid);
-    result?;
+    wait_for("a later time", || told().is_some_and(|now| now > before))?;
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
     let told = Duration::from_nanos(told().context("no time")?);
     let now = Duration::new(now.tv_sec() as u64, now.tv_nsec() as u32);
     ensure!(told <= now && now - told < Duration::from_secs(5), "the time told is {told:?}, it is {now:?}");
-    let maps = maps?;
     let nameless = maps.lines().any(|l| l.contains(" r-xp 00000000 00:00 0 ") && !l.contains('['));
     ensure!(nameless, "the saved vDSO is not there:\n{maps}");
     Ok(())

@@ -10,12 +10,12 @@ use stasis_tests::engine::{self, Random, number, said};
 use stasis_tests::target::{Target, eventually, exists, tree};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_stasis-targets");
-/// The variable that makes this program the parent of one test: orphans come to it and not to a pid 1 that may not care.
+/// The variable that makes this program the parent of one test, see [`stasis_tests::alone`].
 const INNER: &str = "STASIS_RESTORE_FAULTS";
 
 fn main() -> ExitCode {
@@ -32,24 +32,23 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials.into()).exit_code()
 }
 
-/// Runs one test in a process of its own.
+/// Runs one test in a pid namespace of its own.
 fn outer(name: &str) -> anyhow::Result<()> {
     engine::path()?;
-    let output = Command::new(env::current_exe()?).env(INNER, name).env("STASIS_ENGINE", engine::path()?).output()?;
+    let mut command = stasis_tests::alone()?;
+    let output = command.env(INNER, name).env("STASIS_ENGINE", engine::path()?).output()?;
     print!("{}", String::from_utf8_lossy(&output.stdout));
     ensure!(output.status.success(), "{}", said(&output));
     Ok(())
 }
 
 fn inner(name: &str) -> ExitCode {
-    let result = nix::sys::prctl::set_child_subreaper(true).map_err(anyhow::Error::from).and_then(|()| {
-        let (what, target) = name.split_once('/').context("no such test")?;
-        match what {
-            "kill" => killed(target),
-            "late" => reaped_late(target),
-            _ => fails_at_each_step(target),
-        }
-    });
+    let result = match name.split_once('/') {
+        Some(("kill", target)) => killed(target),
+        Some(("late", target)) => reaped_late(target),
+        Some((_, target)) => fails_at_each_step(target),
+        None => Err(anyhow::anyhow!("no such test")),
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
