@@ -1,6 +1,7 @@
 //! How the system calls of AArch64 end when they are interrupted. The kernel of this CPU winds a call back before a
-//! tracer sees it, so that only the number of the call tells. Each line was seen with a handler with and without
-//! SA_RESTART, or is in signal(7) under "Interruption of system calls and library functions by signal handlers".
+//! tracer sees it, so that only the number of the call tells. Where signal(7) names a call ("Interruption of system
+//! calls and library functions by signal handlers"), its line says the same. The cases `threads/block_*` make some of
+//! these calls (sleeps, ppoll, pselect6, rt_sigsuspend, rt_sigtimedwait); not every line was seen on this CPU.
 
 use crate::Ending;
 use crate::restart;

@@ -35,6 +35,8 @@ pub const NR_ARCH_PRCTL: Option<i64> = None;
 pub const NR_MODIFY_LDT: Option<i64> = None;
 /// restart_syscall(2), which the kernel gives user space for an interrupted call with a restart block.
 pub const NR_RESTART: i64 = 0;
+/// Whether a call that was continued by restart_syscall(2) still shows its first argument.
+pub const RESTART_KEEPS_ARGUMENT: bool = false;
 /// poll(2).
 pub const NR_POLL: Option<i64> = Some(167);
 /// epoll_wait(2).
@@ -205,6 +207,23 @@ impl Regs {
     /// What a call made by [`Regs::at_call`] came to: its result, one of [`restart`] where it was interrupted.
     pub fn call_outcome(&self, _at: u64) -> i64 {
         self.result()
+    }
+
+    /// Of a sleep that is continued by restart_syscall(2), whether it is clock_nanosleep(2) rather than nanosleep(2);
+    /// `None` where that cannot be told. `is_time` says whether a time stands at an address.
+    ///
+    /// The kernel leaves its own error in the first argument. A relative sleep is the same by either clock that has
+    /// restart blocks, and nanosleep can begin again with the time left, where the program asked for that.
+    pub fn restarted_sleep(&mut self, is_time: impl Fn(u64) -> bool) -> Option<bool> {
+        const CLOCK_MONOTONIC: u64 = 1;
+        let (clock, first) = match self.argument(1) {
+            // No flags and a time: the clock's call. nanosleep without a place for the time left seldom looks so.
+            0 if is_time(self.argument(2)) => (true, CLOCK_MONOTONIC),
+            left if is_time(left) => (false, left),
+            _ => return None,
+        };
+        self.orig_gpr3 = first;
+        Some(clock)
     }
 
     /// Takes from `own`, the registers of a fresh thread, what a program cannot choose.

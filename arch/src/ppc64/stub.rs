@@ -2,7 +2,6 @@
 //! home that a thread takes by itself when its tracer is gone.
 
 use super::Regs;
-use super::state::{NT_PPC_VMX, NT_PPC_VSX, NT_PRFPREG};
 use crate::Park;
 use crate::code::{Code, ending, little_endian};
 use crate::state::State;
@@ -121,82 +120,64 @@ impl Regs {
     }
 }
 
-/// Offsets in the kernel's `struct rt_sigframe` (asm/ucontext.h, asm/sigcontext.h), which begins with the context; its
-/// first two words are not read.
-mod frame {
-    pub const STACK: usize = 16;
-    pub const MASK: usize = 40;
-    /// Reserved words behind the mask: room for the code.
-    pub const GAP: usize = 48;
-    pub const REGISTERS: usize = 232;
-    pub const FLOATS: usize = 616;
-    /// A pointer to what follows.
-    pub const VECTORS_AT: usize = 880;
-    pub const VECTORS: usize = 896;
-    pub const LOWER: usize = VECTORS + 34 * 16;
-    pub const END: usize = LOWER + 32 * 8;
+/// Where the way home has its data, as offsets in bytes; the code follows.
+mod home {
+    /// The general registers, behind the branch to the code.
+    pub const GPR: usize = 8;
+    pub const NIP: usize = GPR + 32 * 8;
+    pub const CTR: usize = NIP + 8;
+    pub const LINK: usize = CTR + 8;
+    pub const XER: usize = LINK + 8;
+    pub const CCR: usize = XER + 8;
+    pub const MASK: usize = CCR + 8;
+    pub const CODE: usize = MASK + 8;
 }
 
-/// The register sets that [`way_home`] needs besides the integer registers.
-pub const HOME_SETS: &[u32] = &[NT_PRFPREG, NT_PPC_VMX, NT_PPC_VSX];
+/// The register sets that [`way_home`] needs besides the integer registers: it does not touch the others.
+pub const HOME_SETS: &[u32] = &[];
 
 /// The most bytes that [`way_home`] generates.
-pub const HOME_MAX: usize = frame::END;
+pub const HOME_MAX: usize = home::CODE + 54 * 4;
 
-const MSR_VEC: u64 = 1 << 25;
-const MSR_VSX: u64 = 1 << 23;
-const MSR_FP: u64 = 1 << 13;
-
-/// Code that runs at `at`, a multiple of 16, and takes a thread home: blocks all signals and returns from a signal that
-/// never was, by a frame that holds mask and registers. No other way loads the next instruction's address without
-/// losing a register. `regs` are rewound: the thread makes an interrupted call again. A sleep begins again from its
-/// start, as rt_sigreturn(2) forgets how much of it is left.
-pub fn way_home(at: u64, regs: &Regs, mask: u64, state: &State) -> Code {
-    let mut bytes = [0u8; HOME_MAX];
-    let mut put = |offset: usize, data: &[u8]| bytes[offset..][..data.len()].copy_from_slice(data);
-    put(0, &little_endian::<1, 4>(&[0x4800_0000 | (frame::GAP as u32 + 8)])); // b the code
-    // Flags that are none leave the alternate stack as it is.
-    put(frame::STACK + 8, &u64::from(u32::MAX).to_le_bytes());
-    put(frame::MASK, &mask.to_le_bytes());
-    put(frame::GAP, &u64::MAX.to_le_bytes());
+/// Code that runs at `at` and takes a thread home: sets the signal mask and loads every register. The stack pointer is
+/// the program's all along, for the handlers of signals that were held back. `regs` are rewound: the thread makes an
+/// interrupted call again.
+///
+/// The target address register leads to the next instruction, as no other can: its value is lost, which compilers do
+/// not use. A frame for rt_sigreturn(2) would keep it, but is longer than what some kernels' vDSO has room for.
+pub fn way_home(at: u64, regs: &Regs, mask: u64, _state: &State) -> Code {
+    const BASE: u32 = 31;
+    let load = |register: u32, offset: usize| 0xe800_0000 | register << 21 | BASE << 16 | offset as u32; // ld
+    let mut out = Code::new();
+    let mut put = |words: &[u32]| words.iter().for_each(|word| out.put(&word.to_le_bytes()));
+    put(&[0x4800_0000 | home::CODE as u32, 0]); // b the code
+    let data = [regs.nip, regs.ctr, regs.link, regs.xer, regs.ccr, mask];
+    for word in regs.gpr.into_iter().chain(data) {
+        put(&[word as u32, (word >> 32) as u32]);
+    }
     let half = |n: u32| (at >> (16 * n)) as u32 & 0xffff;
-    let code = [
-        0x3fe0_0000 | half(3),           // lis r31, the frame's address
+    put(&[
+        0x3fe0_0000 | half(3),           // lis r31, the start
         0x63ff_0000 | half(2),           // ori r31, r31
         0x7bff_07c6,                     // sldi r31, r31, 32
         0x67ff_0000 | half(1),           // oris r31, r31
         0x63ff_0000 | half(0),           // ori r31, r31
         0x3860_0002,                     // li r3, 2 (SIG_SETMASK)
-        0x389f_0000 | frame::GAP as u32, // addi r4, r31, all signals
+        0x389f_0000 | home::MASK as u32, // addi r4, r31, the mask
         0x38a0_0000,                     // li r5, 0
         0x38c0_0008,                     // li r6, 8
         0x3800_00ae,                     // li r0, 174 (rt_sigprocmask)
         0x4400_0002,                     // sc
-        0x7fe1_fb78,                     // mr r1, r31
-        0x3800_00ac,                     // li r0, 172 (rt_sigreturn)
-        0x4400_0002,                     // sc
-    ];
-    put(frame::GAP + 8, &little_endian::<14, 56>(&code));
-    let mut regs = *regs;
-    regs.set_syscall(None);
-    let vectors = state.get(NT_PPC_VMX).filter(|set| set.len() >= 34 * 16);
-    let lower = state.get(NT_PPC_VSX).filter(|set| set.len() >= 32 * 8);
-    regs.msr |= MSR_FP;
-    if let Some(set) = vectors {
-        regs.msr |= MSR_VEC;
-        put(frame::VECTORS, &set[..34 * 16]);
-        put(frame::VECTORS_AT, &(at + frame::VECTORS as u64).to_le_bytes());
-        if let Some(set) = lower {
-            regs.msr |= MSR_VSX;
-            put(frame::LOWER, &set[..32 * 8]);
-        }
+    ]);
+    put(&[load(0, home::NIP), 0x7c0f_cba6]); // mttar r0
+    put(&[load(0, home::CTR), 0x7c09_03a6]); // mtctr r0
+    put(&[load(0, home::LINK), 0x7c08_03a6]); // mtlr r0
+    put(&[load(0, home::XER), 0x7c01_03a6]); // mtxer r0
+    put(&[load(0, home::CCR), 0x7c0f_f120]); // mtcr r0
+    for register in 0..=BASE {
+        put(&[load(register, home::GPR + 8 * register as usize)]);
     }
-    put(frame::REGISTERS, zerocopy::IntoBytes::as_bytes(&regs));
-    if let Some(set) = state.get(NT_PRFPREG).filter(|set| set.len() >= 33 * 8) {
-        put(frame::FLOATS, &set[..33 * 8]);
-    }
-    let mut out = Code::new();
-    out.put(&bytes);
+    put(&[0x4e80_0460]); // btar
     out
 }
 
@@ -204,7 +185,7 @@ pub fn way_home(at: u64, regs: &Regs, mask: u64, state: &State) -> Code {
 mod tests {
     use super::*;
 
-    /// Runs the way home's loads of immediates up to `mr r1, r31`: the value of r31.
+    /// Runs the way home's loads of immediates up to the first other instruction: the value of r31.
     fn load(code: &[u8]) -> u64 {
         let mut value = 0u64;
         for word in code.chunks_exact(4).map(|w| u32::from_le_bytes(w.try_into().expect("four bytes"))) {
@@ -221,26 +202,23 @@ mod tests {
     }
 
     #[test]
-    fn the_way_home_finds_its_frame() {
+    fn the_way_home_finds_its_data() {
         for at in [0x10_0000, 0x7fff_9a8b_cdf0, 0x8000_8000_8000] {
-            let code = way_home(at, &Regs::default(), 5, &State::default());
+            let regs = Regs { nip: 9, gpr: core::array::from_fn(|n| n as u64), ..Regs::default() };
+            let code = way_home(at, &regs, 5, &State::default());
             let bytes = code.as_bytes();
-            assert_eq!(load(&bytes[frame::GAP + 8..]), at);
-            assert_eq!(bytes[frame::MASK], 5);
+            assert_eq!(bytes.len(), HOME_MAX);
+            assert_eq!(load(&bytes[home::CODE..]), at);
+            assert_eq!((bytes[home::MASK], bytes[home::NIP], bytes[home::GPR + 31 * 8]), (5, 9, 31));
         }
     }
 
     #[test]
-    fn the_frame_holds_the_vectors() {
-        let mut state = State::default();
-        state.put(NT_PRFPREG, alloc::vec![1; 264]);
-        state.put(NT_PPC_VMX, alloc::vec![2; 544]);
-        state.put(NT_PPC_VSX, alloc::vec![3; 256]);
-        let code = way_home(0x1000, &Regs { nip: 9, ..Regs::default() }, 0, &state);
-        let bytes = code.as_bytes();
-        assert_eq!((bytes[frame::FLOATS], bytes[frame::VECTORS], bytes[frame::LOWER]), (1, 2, 3));
-        assert_eq!(bytes[frame::VECTORS_AT..][..2], [0x80, 0x13]);
-        assert_eq!(bytes[frame::REGISTERS + 32 * 8], 9);
+    fn the_base_of_the_loads_is_loaded_last() {
+        let code = way_home(0, &Regs::default(), 0, &State::default());
+        let last = &code.as_bytes()[HOME_MAX - 8..];
+        assert_eq!(last[..4], 0xebff_0100u32.to_le_bytes());
+        assert_eq!(last[4..], 0x4e80_0460u32.to_le_bytes());
     }
 
     #[test]

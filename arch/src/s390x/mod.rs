@@ -35,6 +35,8 @@ pub const NR_ARCH_PRCTL: Option<i64> = None;
 pub const NR_MODIFY_LDT: Option<i64> = None;
 /// restart_syscall(2), which the kernel gives user space for an interrupted call with a restart block.
 pub const NR_RESTART: i64 = 7;
+/// Whether a call that was continued by restart_syscall(2) still shows its first argument.
+pub const RESTART_KEEPS_ARGUMENT: bool = true;
 /// poll(2).
 pub const NR_POLL: Option<i64> = Some(168);
 /// epoll_wait(2).
@@ -166,6 +168,13 @@ impl Regs {
     /// What a call made by [`Regs::at_call`] came to: its result, one of [`restart`] where it was interrupted.
     pub fn call_outcome(&self, _at: u64) -> i64 {
         self.result()
+    }
+
+    /// Of a sleep that is continued by restart_syscall(2), whether it is clock_nanosleep(2) rather than nanosleep(2);
+    /// `None` where that cannot be told. `is_time` says whether a time stands at an address.
+    pub fn restarted_sleep(&mut self, _is_time: impl Fn(u64) -> bool) -> Option<bool> {
+        // nanosleep takes a pointer first, clock_nanosleep the number of a clock.
+        Some(self.argument(0) < 4096)
     }
 
     /// Takes from `own`, the registers of a fresh thread, what a program cannot choose.

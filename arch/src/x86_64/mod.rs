@@ -31,6 +31,8 @@ pub const CODE_ALIGN: usize = 1;
 pub const NR_ARCH_PRCTL: Option<i64> = Some(158);
 /// modify_ldt(2).
 pub const NR_MODIFY_LDT: Option<i64> = Some(154);
+/// Whether a call that was continued by restart_syscall(2) still shows its first argument.
+pub const RESTART_KEEPS_ARGUMENT: bool = true;
 /// poll(2), which not every CPU has.
 pub const NR_POLL: Option<i64> = Some(7);
 /// epoll_wait(2), which not every CPU has.
@@ -176,6 +178,13 @@ impl Regs {
     /// What a call made by [`Regs::at_call`] came to: its result, one of [`restart`] where it was interrupted.
     pub fn call_outcome(&self, _at: u64) -> i64 {
         self.result()
+    }
+
+    /// Of a sleep that is continued by restart_syscall(2), whether it is clock_nanosleep(2) rather than nanosleep(2);
+    /// `None` where that cannot be told. `is_time` says whether a time stands at an address.
+    pub fn restarted_sleep(&mut self, _is_time: impl Fn(u64) -> bool) -> Option<bool> {
+        // nanosleep takes a pointer first, clock_nanosleep the number of a clock.
+        Some(self.argument(0) < 4096)
     }
 
     /// Takes from `own`, the registers of a fresh thread, what a program cannot choose.

@@ -170,12 +170,14 @@ impl Seized {
 
     /// Names the call that is being restarted by where it sleeps.
     fn name_restart(&mut self, place: &str) {
+        let tid = self.tid;
         self.restarted = match place {
             p if p.contains("nanosleep") || p.contains("nsleep") => {
-                // nanosleep takes a pointer first, clock_nanosleep the number of a clock.
-                let clock = (self.regs.argument(0) as i64) < 4096;
-                Some(if clock { libc::SYS_clock_nanosleep } else { libc::SYS_nanosleep })
+                let clock = self.regs.restarted_sleep(|at| is_time(tid, at));
+                clock.map(|clock| if clock { libc::SYS_clock_nanosleep } else { libc::SYS_nanosleep })
             }
+            // The call cannot begin again.
+            _ if !native::RESTART_KEEPS_ARGUMENT => None,
             p if p.contains("futex") => Some(libc::SYS_futex),
             p if p.contains("poll") => native::NR_POLL,
             _ => None,
@@ -448,6 +450,12 @@ impl Seized {
             }
         }
     }
+}
+
+/// Whether a time stands at `at`, as a program gives it to a sleep.
+fn is_time(tid: Pid, at: u64) -> bool {
+    let word = |at| sys::mem::read_word(tid, RemoteAddr(at));
+    at != 0 && word(at).is_ok() && word(at.wrapping_add(8)).is_ok_and(|nanoseconds| nanoseconds < 1_000_000_000)
 }
 
 /// An instruction of a thread's program.

@@ -18,7 +18,7 @@ extern "C" fn handler(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
     let page = address.wrapping_sub(AREA.load(Ordering::SeqCst)) / PAGE;
     match FAULTS.get(page) {
         Some(fault) if code == SEGV_ACCERR => {
-            fault.fetch_add(address % PAGE, Ordering::SeqCst);
+            fault.fetch_add(1 + address % PAGE, Ordering::SeqCst);
             let at = (address / PAGE * PAGE) as *mut c_void;
             // SAFETY: the page belongs to the case's own mapping.
             unsafe { libc::mprotect(at, PAGE, libc::PROT_READ | libc::PROT_WRITE) };
@@ -48,5 +48,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
     check_eq("a write to the page that was made accessible", touch(0, 12), 1)?;
     check_eq("writes after", [touch(1, 21), touch(2, 4095), touch(3, 1)], [2, 3, 4])?;
     let faults = FAULTS.each_ref().map(|f| f.load(Ordering::SeqCst));
-    check_eq("the offsets of the faults", faults, [11, 21, 4095, 1])
+    // The hardware of s390x tells the page only. One is added to each, so that a fault is told from none.
+    let told = |offset: usize| if cfg!(target_arch = "s390x") { 1 } else { 1 + offset };
+    check_eq("the offsets of the faults, plus one", faults, [11, 21, 4095, 1].map(told))
 }

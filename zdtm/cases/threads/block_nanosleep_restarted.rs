@@ -13,9 +13,11 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let sleeper = child(gate, |_| {
         let time = timespec(whole);
         asleep.bump();
-        // SAFETY: the time is valid during the call; the remaining time is not asked for.
-        let done =
-            unsafe { libc::syscall(libc::SYS_nanosleep, &raw const time, std::ptr::null_mut::<libc::timespec>()) };
+        let mut left = timespec(whole);
+        // The kernel of POWER keeps no trace of the first argument: only the remaining time tells how long to sleep.
+        let place = if cfg!(target_arch = "powerpc64") { &raw mut left } else { std::ptr::null_mut() };
+        // SAFETY: both times are valid during the call; elsewhere the remaining time is not asked for.
+        let done = unsafe { libc::syscall(libc::SYS_nanosleep, &raw const time, place) };
         check_eq("the sleep", outcome(done), (0, 0))?;
         check("the sleep was long enough", start.elapsed() >= whole)
     })?;
