@@ -54,6 +54,25 @@ pub fn ppoll() -> bool {
     unsafe { libc::syscall(libc::SYS_ppoll, 0, 0, &raw mut time, 0, 8) == 0 }
 }
 
+/// rt_sigtimedwait(2) for a signal that nobody sends and epoll_wait(2) of nothing, in turn: a stop ends both with EINTR.
+pub fn unrestarted() -> bool {
+    static ROUND: AtomicU32 = AtomicU32::new(0);
+    if ROUND.fetch_add(1, Ordering::Relaxed) & 1 == 1 {
+        // SAFETY: room for one event; the descriptor is closed again.
+        return unsafe {
+            let (epoll, mut event) =
+                (libc::epoll_create1(libc::EPOLL_CLOEXEC), libc::epoll_event { events: 0, u64: 0 });
+            let result = libc::epoll_wait(epoll, &mut event, 1, WAIT.as_millis() as i32);
+            libc::close(epoll);
+            result == 0
+        };
+    }
+    let (set, time) = (1u64 << (libc::SIGUSR1 - 1), timespec());
+    // SAFETY: the set and the time live; no information is asked for.
+    let result = unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, 0, &raw const time, 8) };
+    result == -1 && std::io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN)
+}
+
 static ALARMS: AtomicU64 = AtomicU64::new(0);
 
 extern "C" fn alarm(_: i32) {

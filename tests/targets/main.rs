@@ -80,6 +80,7 @@ fn main() {
         "nanosleep" => blocked::run(page, blocked::nanosleep),
         "futex" => blocked::run(page, blocked::futex),
         "ppoll" => blocked::run(page, blocked::ppoll),
+        "unrestarted" => blocked::run(page, blocked::unrestarted),
         "sigsuspend" => blocked::sigsuspend(page),
         "read" => blocked::read(page),
         "trap-blocked" => signals::trap_blocked(page),

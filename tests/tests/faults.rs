@@ -60,8 +60,11 @@ fn main() -> ExitCode {
     for name in CONFINED {
         trials.push(trial(format!("kill/{name}"), None, move || killed(name, confined, false)));
     }
+    // Where the tracer is killed between the stop and the moment when it tells the thread to go on with its call, the
+    // call ends with EINTR.
+    trials.push(trial("kill/unrestarted".into(), None, || killed("unrestarted", &[Victim::Front], false)));
     trials.push(trial("kill/stopped".into(), None, || killed("checksum", &Victim::ALL, true)));
-    for name in ["checksum", "tree", "filtered"] {
+    for name in ["checksum", "tree", "filtered", "unrestarted"] {
         trials.push(trial(format!("fail at each step/{name}"), None, move || fails_at_each_step(name)));
     }
     trials.push(trial("disk full".into(), None, disk_full));

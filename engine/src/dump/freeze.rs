@@ -61,6 +61,7 @@ pub fn freeze(root: Pid, timeout: Duration, cgroup: &mut Option<Cgroup>) -> Resu
         processes: Vec::new(),
         known: HashSet::new(),
         born: HashSet::new(),
+        asked: Vec::new(),
         threads: HashMap::new(),
         asleep: HashMap::new(),
         deadline: Instant::now() + timeout,
@@ -98,12 +99,28 @@ struct Freezer {
     known: HashSet<Pid>,
     /// Tasks that the kernel attached us to at their birth.
     born: HashSet<Pid>,
+    /// Threads, after their process, that were told to stop and have not been seen to do so.
+    asked: Vec<(Pid, Pid)>,
     /// The stopped threads of each process.
     threads: HashMap<Pid, Vec<(Seized, Option<u32>)>>,
     /// Where threads slept before they were told to stop.
     asleep: HashMap<Pid, Asleep>,
     deadline: Instant,
     buffer: Vec<u8>,
+}
+
+impl Drop for Freezer {
+    /// What was told to stop is waited for also where the dump is given up: a call that the stop ended goes on only in a
+    /// thread that is told so. One that cannot stop is in no such call.
+    fn drop(&mut self) {
+        let until = Instant::now() + Duration::from_secs(1);
+        while let Some((_, tid)) = self.asked.pop() {
+            let in_time = |_: &Freezer, _| if Instant::now() < until { Ok(()) } else { Err(Error::Cancelled) };
+            if let Ok(Some(_)) = self.await_stop(tid, in_time) {
+                let _ = Seized::adopt(tid, self.asleep.remove(&tid));
+            }
+        }
+    }
 }
 
 impl Freezer {
@@ -121,47 +138,53 @@ impl Freezer {
     /// Tells every task of the tree to stop while the cgroup is frozen; they do so when it is thawed.
     fn ask_frozen(&mut self, cgroup: &mut Cgroup) -> Result<()> {
         let frozen_by_us = cgroup.freeze(self.deadline)?;
-        let mut asked = Vec::new();
+        let asked = self.ask_all();
+        // Thawed also where the dump is given up: they stop only then.
+        let thawed = cgroup.thaw(frozen_by_us);
+        asked.and(thawed)?;
+        self.await_all()
+    }
+
+    fn ask_all(&mut self) -> Result<()> {
         let mut i = 0;
         while i < self.processes.len() {
-            let (pid, tids) = self.ask(i, &mut asked)?;
+            let (pid, tids) = self.ask(i)?;
             self.list_children(i, &tids)?;
             self.processes[i].listed = 0; // nothing is stopped yet
             tracing::debug!("process {pid}: {} threads asked to stop", tids.len());
             i += 1;
         }
-        fault::point("frozen cgroup")?;
-        cgroup.thaw(frozen_by_us)?;
-        self.await_all(asked)
+        fault::point("frozen cgroup")
     }
 
     /// Stops the threads of a process that are not stopped yet and lists its children.
     fn sweep(&mut self, index: usize) -> Result<()> {
         crate::cancel::check()?;
-        let mut asked = Vec::new();
-        let (_, tids) = self.ask(index, &mut asked)?;
+        let (_, tids) = self.ask(index)?;
         fault::point("attached")?;
-        self.await_all(asked)?;
+        self.await_all()?;
         // Nobody had children since the last time if everything that is known stood still then.
         if self.processes[index].listed == self.known.len() { Ok(()) } else { self.list_children(index, &tids) }
     }
 
-    /// Attaches to the threads of a process that are not known yet and adds them to `asked`; all its threads.
-    fn ask(&mut self, index: usize, asked: &mut Vec<(Pid, Pid)>) -> Result<(Pid, Vec<Pid>)> {
+    /// Attaches to the threads of a process that are not known yet and tells them to stop; all its threads.
+    fn ask(&mut self, index: usize) -> Result<(Pid, Vec<Pid>)> {
         let pid = self.processes[index].pid;
         let tids = gone_is_empty(task::threads(&self.processes[index].dir))?;
         for &tid in &tids {
             if self.known.insert(tid) && self.attach(pid, tid)? {
-                asked.push((pid, tid));
+                self.asked.push((pid, tid));
             }
         }
         Ok((pid, tids))
     }
 
     /// Waits until the threads that were told to stop have done so.
-    fn await_all(&mut self, asked: Vec<(Pid, Pid)>) -> Result<()> {
-        for (pid, tid) in asked {
-            if let Some(signal) = self.await_stop(tid)? {
+    fn await_all(&mut self) -> Result<()> {
+        while let Some(&(pid, tid)) = self.asked.last() {
+            let stopped = self.await_stop(tid, Freezer::check_time)?;
+            self.asked.pop();
+            if let Some(signal) = stopped {
                 let stopped_by = (signal != libc::SIGTRAP).then_some(signal as u32);
                 self.threads.entry(pid).or_default().push((Seized::adopt(tid, self.asleep.remove(&tid))?, stopped_by));
             }
@@ -245,8 +268,8 @@ impl Freezer {
     }
 
     /// Waits until the thread is stopped: the stop signal where its process was stopped already, else SIGTRAP; `None`
-    /// when the thread ended instead.
-    fn await_stop(&mut self, tid: Pid) -> Result<Option<i32>> {
+    /// when the thread ended instead. `in_time` fails when it has been waited for long enough.
+    fn await_stop(&mut self, tid: Pid, in_time: impl Fn(&Freezer, Pid) -> Result<()>) -> Result<Option<i32>> {
         let mut spins = 0u32;
         loop {
             match ptrace::wait(tid, false) {
@@ -260,7 +283,7 @@ impl Freezer {
                         std::thread::yield_now();
                     } else {
                         std::thread::sleep(Duration::from_micros(100));
-                        self.check_time(tid)?;
+                        in_time(self, tid)?;
                     }
                 }
             }

@@ -256,6 +256,8 @@ impl Seized {
         if self.regs.result() == EINTR && self.regs.syscall().is_some_and(mended) {
             self.regs.set_result(restart::NO_HAND);
             self.dirty = true;
+            // At once: it then holds also if we are killed from now on.
+            let _ = ptrace::set_regs(self.tid, &self.regs);
         }
     }
 
