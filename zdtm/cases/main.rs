@@ -8,6 +8,7 @@ mod gate;
 mod tools;
 mod tools_bench;
 mod tools_creds;
+mod tools_events;
 mod tools_files;
 mod tools_maps;
 mod tools_memory;

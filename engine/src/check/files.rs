@@ -40,7 +40,7 @@ pub(super) fn fdinfo_lock() -> Answer {
 pub(super) fn timerfd() -> Answer {
     let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC).because("timerfd_create")?;
     has_line(&fdinfo(&timer.as_fd())?, "ticks:")?;
-    probe::timerfd_set_ticks(timer.as_fd(), 1).because("TFD_IOC_SET_TICKS")
+    crate::sys::event::set_ticks(timer.as_fd(), 1).because("TFD_IOC_SET_TICKS")
 }
 
 pub(super) fn openat2() -> Answer {

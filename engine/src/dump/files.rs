@@ -5,11 +5,12 @@ use super::freeze::Process;
 use super::outside::OutsideDescriptor;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdinfoEntry, FileEntry, FsEntry};
+use crate::kind::eventpoll::Watching;
 use crate::kind::{self, Descriptor, DumpContext};
 use crate::options::DumpOptions;
 use crate::parallel;
 use crate::proc::fdinfo::{self, FdInfo};
-use crate::sys::kcmp::{What, kcmp};
+use crate::sys::kcmp::{What, kcmp, kcmp_watched};
 use crate::sys::{self, Pid};
 use nix::sys::stat::{FileStat, fstat};
 use std::cmp::Ordering;
@@ -104,6 +105,57 @@ impl<'a> Files<'a> {
         self.entries.push(entry);
         self.entries.append(&mut self.cx.more);
         Ok((id, r#type))
+    }
+
+    /// Finds what epoll sets watch, when all descriptors are known. `tables` are the tasks' by a thread of each.
+    pub fn find_watched(&mut self, tables: &HashMap<Pid, &[FdinfoEntry]>) -> Result<()> {
+        for set in std::mem::take(&mut self.cx.epolls) {
+            let table = tables.get(&set.pid).copied().unwrap_or_default();
+            let numbers: HashMap<u32, u32> = table.iter().map(|fd| (fd.fd, fd.id)).collect();
+            let watched = |i| self.watched_by(&set, i, &numbers);
+            let files = (0..set.targets.len()).map(watched).collect::<Result<Vec<u32>>>()?;
+            if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == set.id) {
+                set.settle(&files, table, entry, &mut self.cx);
+            }
+        }
+        Ok(())
+    }
+
+    /// The file of an epoll set's registration: what its number stands for now, or any of the tree.
+    fn watched_by(&self, set: &Watching, index: usize, numbers: &HashMap<u32, u32>) -> Result<u32> {
+        let target = &set.targets[index];
+        let nth = set.nth(index);
+        let compare = |pid, fd| {
+            kcmp_watched(pid, fd, set.set.as_fd(), target.fd, nth)
+                .doing(|| format!("look for what {} watches as descriptor {}", set.what, target.fd))
+        };
+        if let Some(&id) = numbers.get(&(target.fd as u32))
+            && compare(set.pid, target.fd)? == Ordering::Equal
+        {
+            return Ok(id);
+        }
+        // On some file systems the inode that fdinfo shows is not that of stat(2): these are looked at last.
+        for same_inode in [true, false] {
+            for (_, members) in self.known.iter().filter(|(group, _)| (group.1 == target.ino) == same_inode) {
+                let mut failed = None;
+                let found = members.binary_search_by(|(pid, fd, ..)| {
+                    compare(*pid, *fd).unwrap_or_else(|e| {
+                        failed = Some(e);
+                        Ordering::Less
+                    })
+                });
+                match (failed, found) {
+                    (Some(e), _) => return Err(e),
+                    (None, Ok(found)) => return Ok(members[found].2),
+                    (None, Err(_)) => {}
+                }
+            }
+        }
+        let reason = format!(
+            "it watches a file that no process of the tree has any more (registered as descriptor {})",
+            target.fd
+        );
+        Err(Error::unsupported(set.what.clone(), reason).with_help("remove it from the set before it is closed"))
     }
 
     /// The working directory and the root of a process.

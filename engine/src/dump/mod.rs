@@ -133,6 +133,7 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
         restarts: Vec::new(),
         tasks: Vec::new(),
     };
+    collected.files.cx.tree = tree.iter().map(|process| process.pid).collect();
     let shared = Shared::find(tree)?;
     let outside = parallel::map(tree, |p| (!p.is_zombie()).then(|| OutsideProcess::read(p)).transpose())?;
     let mut live = 0;
@@ -157,6 +158,10 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
         collected.processes.push(of_process);
         live += 1;
     }
+    let table = |id| collected.tables.iter().find(|(of, _)| *of == id).map(|(_, table)| table.as_slice());
+    let of_task = |p: &OfProcess| Some((p.speaker, table(p.ids.as_ref()?.files_id)?));
+    let tables = collected.processes.iter().filter_map(of_task).collect();
+    collected.files.find_watched(&tables)?;
     Ok(collected)
 }
 

@@ -1,16 +1,18 @@
 //! What the kinds share while a tree is dumped, and while one is restored.
 
 use super::Descriptor;
+use super::eventpoll::Watching;
 use super::ghost::{self, Ghosts, LinkRemaps};
 use super::locks::Locks;
 use super::mounts::Mounts;
 use super::pipe_data::{Contents, Pipes};
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{FileEntry, FownEntry};
+use crate::image::proto::{FileEntry, FownEntry, StasisFileEntry};
 use crate::image::{ImageDir, NewImageDir, kinds};
 use crate::options::{DumpOptions, InheritKey, RestoreOptions};
-use crate::sys::{self, Errno};
-use std::collections::HashMap;
+use crate::sys::pidfd::Ended;
+use crate::sys::{self, Errno, Pid};
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -26,6 +28,12 @@ pub struct DumpContext<'a> {
     pub fifos: Contents,
     /// Locks found.
     pub locks: Locks,
+    /// What the files have that CRIU's messages have no field for.
+    pub extras: Vec<StasisFileEntry>,
+    /// Epoll sets whose watched files are to be found when all descriptors are known.
+    pub epolls: Vec<Watching>,
+    /// The processes of the tree.
+    pub tree: HashSet<Pid>,
     /// Files that a kind needs beside the one that it dumps; whoever called it takes them from here.
     pub more: Vec<FileEntry>,
     /// The next file id that is free.
@@ -43,6 +51,9 @@ impl<'a> DumpContext<'a> {
             pipes: Contents::default(),
             fifos: Contents::of_fifos(),
             locks: Locks::default(),
+            extras: Vec::new(),
+            epolls: Vec::new(),
+            tree: HashSet::new(),
             more: Vec::new(),
             next_id: 1,
             mounts: None,
@@ -76,6 +87,9 @@ impl DumpContext<'_> {
         if !more.is_empty() {
             out.write_all(kinds::STASIS_PIPE.single(), &more)?;
         }
+        if !self.extras.is_empty() {
+            out.write_all(kinds::STASIS_FILE.single(), &self.extras)?;
+        }
         if !self.locks.entries.is_empty() {
             out.write_all(kinds::FILE_LOCKS.single(), &self.locks.entries)?;
         }
@@ -97,6 +111,12 @@ pub struct RestoreContext<'a> {
     pub files: &'a HashMap<u32, FileEntry>,
     /// The files that are already there.
     pub open: HashMap<u32, Arc<OwnedFd>>,
+    /// The processes of the images.
+    pub tree: HashSet<Pid>,
+    /// What the files have beside their entries, by id.
+    pub extras: HashMap<u32, StasisFileEntry>,
+    /// Stand-ins for processes that are gone, by the inodes of their pidfds.
+    pub ended: HashMap<u32, Ended>,
     /// The pipes made so far.
     pub pipes: Pipes,
     /// The same for fifos.
@@ -129,6 +149,9 @@ impl<'a> RestoreContext<'a> {
             root,
             files,
             open: HashMap::new(),
+            tree: HashSet::new(),
+            extras: images.read_all(kinds::STASIS_FILE.single())?.into_iter().map(|more| (more.id, more)).collect(),
+            ended: HashMap::new(),
             pipes: Pipes::load(images, kinds::PIPES_DATA.single(), false)?,
             fifos: Pipes::load(images, kinds::FIFO_DATA.single(), true)?,
             ghosts: ghost::Restorer::load(images)?,
@@ -178,6 +201,7 @@ impl<'a> RestoreContext<'a> {
     /// that others wait for: to be called when all tasks have theirs.
     pub fn close(&mut self) {
         self.open.clear();
+        self.ended.clear();
         self.pipes.close();
         self.fifos.close();
         self.ghosts.close();

@@ -7,16 +7,20 @@
 mod buildid;
 mod context;
 mod eventfd;
+pub mod eventpoll;
 mod fifo;
 pub mod ghost;
 pub mod locks;
 mod mounts;
+mod pidfd;
 mod pipe;
 mod pipe_data;
 mod procfs;
 pub mod regfile;
+mod signalfd;
 #[cfg(test)]
 mod tests;
+mod timerfd;
 
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FileEntry, FownEntry};
@@ -31,7 +35,16 @@ pub use ghost::{Ghosts, LinkRemaps};
 pub use pipe_data::{Contents, Pipes};
 
 /// Every kind, in the order in which they are asked.
-pub static KINDS: &[&dyn Kind] = &[&eventfd::Eventfd, &pipe::Pipe, &fifo::Fifo, &regfile::RegFile];
+pub static KINDS: &[&dyn Kind] = &[
+    &eventfd::Eventfd,
+    &eventpoll::Eventpoll,
+    &timerfd::Timerfd,
+    &signalfd::Signalfd,
+    &pidfd::Pidfd,
+    &pipe::Pipe,
+    &fifo::Fifo,
+    &regfile::RegFile,
+];
 
 /// A kind of kernel object that descriptors stand for.
 pub trait Kind: Sync {
@@ -165,12 +178,8 @@ fn unsupported(descriptor: &Descriptor) -> Error {
     let link = String::from_utf8_lossy(&descriptor.link).into_owned();
     let kind = match link.as_str() {
         l if l.starts_with("socket:") => "sockets are",
-        l if l.starts_with("anon_inode:[eventpoll]") => "epoll descriptors are",
-        l if l.starts_with("anon_inode:[timerfd]") => "timerfds are",
-        l if l.starts_with("anon_inode:[signalfd]") => "signalfds are",
         l if l.starts_with("anon_inode:inotify") => "inotify descriptors are",
         l if l.starts_with("anon_inode:[fanotify]") => "fanotify descriptors are",
-        l if l.starts_with("anon_inode:[pidfd]") => "pidfds are",
         l if l.starts_with("anon_inode:[io_uring]") => "io_uring instances are",
         l if l.starts_with("anon_inode:[userfaultfd]") => "userfaultfds are",
         l if l.starts_with("anon_inode:bpf") => "BPF objects are",

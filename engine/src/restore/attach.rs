@@ -6,7 +6,7 @@ use super::load::Images;
 use super::tree::Tree;
 use crate::error::{Error, Result};
 use crate::image::kinds;
-use crate::kind::{self, locks};
+use crate::kind::{self, eventpoll, locks};
 use std::collections::HashSet;
 
 /// Sets the locks that each process holds, and what else only the task itself can do with its descriptors.
@@ -20,7 +20,7 @@ pub fn run(images: &Images, tree: &Tree) -> Result<()> {
         )));
     }
     let mut work = Vec::new();
-    let mut attached = HashSet::new();
+    let (mut attached, mut registered) = (HashSet::new(), HashSet::new());
     for (i, task) in images.tasks.iter().enumerate() {
         let mut calls = Vec::new();
         for fd in task.live.iter().flat_map(|live| &images.tables[&live.ids.files_id]) {
@@ -29,6 +29,10 @@ pub fn run(images: &Images, tree: &Tree) -> Result<()> {
             {
                 calls.extend(kind::of_entry(entry)?.attach(entry, fd.fd as i32, &images.files));
             }
+        }
+        if let Some(live) = &task.live {
+            let table = &images.tables[&live.ids.files_id];
+            calls.extend(eventpoll::register_signals(table, &images.files, &mut registered));
         }
         calls.extend(locks::attach(&held, task.pid())?);
         if calls.is_empty() {

@@ -33,7 +33,9 @@ pub fn context<'a>(
     options: &'a RestoreOptions,
     root: BorrowedFd<'a>,
 ) -> Result<RestoreContext<'a>> {
-    RestoreContext::new(options, &images.dir, &images.files, root)
+    let mut cx = RestoreContext::new(options, &images.dir, &images.files, root)?;
+    cx.tree = images.tasks.iter().map(|task| task.pid()).collect();
+    Ok(cx)
 }
 
 /// Opens files, what others need first.

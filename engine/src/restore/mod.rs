@@ -23,6 +23,7 @@ mod vdso;
 
 use crate::error::Result;
 use crate::fault;
+use crate::kind;
 use crate::options::RestoreOptions;
 use crate::sys::Pid;
 use load::Images;
@@ -64,6 +65,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     memory::build_and_verify(&images, &tree, &needs, &plan)?;
     identity::place(&images, &tree, &needs.numbers)?;
     drop(needs);
+    kind::eventpoll::register(&cx, &images.tables)?;
     hand_out(&images, &tree, &mut cx)?;
     fault::point("handed out")?;
     attach::run(&images, &tree)?;

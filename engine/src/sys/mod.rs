@@ -2,6 +2,7 @@
 //! kernel's own words and units. Nothing here decides anything.
 
 pub mod clone;
+pub mod event;
 pub mod file;
 pub mod handle;
 pub mod kcmp;

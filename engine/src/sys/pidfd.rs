@@ -11,6 +11,34 @@ pub fn open(pid: Pid) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
+/// A process of ours that has ended and stays a zombie as long as this lives: pidfds of it are those of a process that
+/// is gone once it is dropped.
+#[derive(Debug)]
+pub struct Ended(Pid);
+
+impl Ended {
+    /// Makes one.
+    pub fn new() -> Result<Ended> {
+        // SAFETY: the child does nothing but end, which is allowed also where other threads hold locks.
+        match check(unsafe { libc::fork() }.into())? {
+            // SAFETY: see above.
+            0 => unsafe { libc::_exit(0) },
+            pid => Ok(Ended(Pid::from_raw(pid as i32))),
+        }
+    }
+
+    /// A pidfd of it, with PIDFD_THREAD if asked.
+    pub fn open(&self, thread: bool) -> Result<OwnedFd> {
+        if thread { open_thread(self.0) } else { open(self.0) }
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = nix::sys::wait::waitpid(self.0, None);
+    }
+}
+
 /// Our own copy of the task's descriptor `fd` (Linux 5.6): the same open file description.
 pub fn get_fd(task: BorrowedFd<'_>, fd: i32) -> Result<OwnedFd> {
     // SAFETY: pidfd_getfd takes three integers.

@@ -169,13 +169,6 @@ pub fn userfaultfd_features(fd: BorrowedFd<'_>, features: u64) -> Result<u64, Er
     Ok(api[1])
 }
 
-/// Sets the number of expirations that a timerfd has to report (TFD_IOC_SET_TICKS, 3.17).
-pub fn timerfd_set_ticks(fd: BorrowedFd<'_>, ticks: u64) -> Result<(), Errno> {
-    let request = nix::request_code_write!(b'T', 0, size_of::<u64>());
-    // SAFETY: the argument is one u64 that the kernel reads.
-    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), request, &ticks) }).map(drop)
-}
-
 /// Closes a range of descriptors in which none can be open (close_range, 5.9).
 pub fn close_no_range() -> Result<(), Errno> {
     // SAFETY: no descriptor can have the highest number, so nothing is closed.

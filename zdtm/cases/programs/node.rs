@@ -1,5 +1,4 @@
 //! node computes in slices between timers and file reads, with a worker thread, and comes to the known result.
-//@ dump-fails: "[eventpoll]"
 //@ needs: [prog:node]
 //@ witness: -maps -fds -pss # the program allocates and reads files all the time
 //@ timeout: 60

@@ -45,6 +45,9 @@ impl Fd {
         let meta = fs::metadata(&path).ok()?;
         let text = fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).ok()?;
         let field = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)).unwrap_or("").trim().to_owned();
+        let mut info: Vec<String> = text.lines().filter_map(info).collect();
+        // The order of what an epoll set watches is that of addresses in the kernel.
+        info.sort_unstable();
         Some(Fd {
             target: canonical(&target, labels),
             inode: labels.name("inode", &format!("{}:{}", meta.dev(), meta.ino())),
@@ -55,7 +58,7 @@ impl Fd {
             owner: format!("{}:{}", meta.uid(), meta.gid()),
             size: if meta.is_dir() { 0 } else { meta.size() },
             links: meta.nlink(),
-            info: text.lines().filter_map(info).collect(),
+            info,
         })
     }
 }
@@ -80,6 +83,10 @@ fn info(line: &str) -> Option<String> {
             let kept: Vec<&str> = words.filter(|w| w.bytes().filter(|b| *b == b':').count() != 2).collect();
             Some(format!("lock {}", kept.join(" ")))
         }
+        // What counts on by itself.
+        "ticks" | "it_value" => None,
+        // `5 events: 19 data: 7 pos:0 ino:61 sdev:9`: a pipe that was made again has another inode.
+        "tfd" => Some(format!("{key} {}", value.split_whitespace().take(5).collect::<Vec<_>>().join(" "))),
         _ => Some(format!("{key} {}", value.split_whitespace().collect::<Vec<_>>().join(" "))),
     }
 }
@@ -100,6 +107,9 @@ mod tests {
     fn lines_of_fdinfo() {
         assert_eq!(info("pos:\t0"), None);
         assert_eq!(info("eventfd-count:                3"), Some("eventfd-count 3".to_owned()));
+        let watched = "tfd:        5 events:       19 data:                7  pos:0 ino:3d sdev:9";
+        assert_eq!(info(watched), Some("tfd 5 events: 19 data: 7".to_owned()));
+        assert_eq!(info("it_value: (0, 77)"), None);
         let lock = "lock:\t1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF";
         assert_eq!(info(lock), Some("lock FLOCK ADVISORY WRITE 359 0 EOF".to_owned()));
     }
