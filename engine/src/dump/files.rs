@@ -13,7 +13,7 @@ use crate::sys::kcmp::{What, kcmp};
 use crate::sys::{self, Pid};
 use nix::sys::stat::{FileStat, fstat};
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Descriptors that we hold copies of at a time.
@@ -104,6 +104,16 @@ impl<'a> Files<'a> {
         self.entries.push(entry);
         self.entries.append(&mut self.cx.more);
         Ok((id, r#type))
+    }
+
+    /// Notes what eventfds said that were asked.
+    pub fn set_semaphores(&mut self, ids: &[u32]) {
+        if ids.is_empty() {
+            return;
+        }
+        let ids: HashSet<u32> = ids.iter().copied().collect();
+        let found = self.entries.iter_mut().filter(|entry| ids.contains(&entry.id));
+        found.for_each(kind::eventfd::set_semaphore);
     }
 
     /// The working directory and the root of a process.

@@ -238,10 +238,12 @@ fn collect_process(
         })?;
         let hole = |len| memory::hole(&areas, len);
         let locked = process.status.vm_locked.unwrap_or(0) > 0;
+        let eventfds = std::mem::take(&mut collected.files.cx.eventfds);
         let room =
             inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
-        inside::ask(process, &posix, &room)?
+        inside::ask(process, &inside::About { timers: &posix, eventfds: &eventfds }, &room)?
     };
+    collected.files.set_semaphores(&of_process.semaphores);
     let memory =
         memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
     let seccomp = process.threads.iter().map(|t| collected.filters.of_thread(t)).collect::<Result<Vec<_>>>()?;

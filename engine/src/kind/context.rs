@@ -26,6 +26,8 @@ pub struct DumpContext<'a> {
     pub fifos: Contents,
     /// Locks found.
     pub locks: Locks,
+    /// Eventfds of the task whose descriptors are being dumped that are to be asked for their mode.
+    pub eventfds: Vec<super::eventfd::Unsaid>,
     /// Files that a kind needs beside the one that it dumps; whoever called it takes them from here.
     pub more: Vec<FileEntry>,
     /// The next file id that is free.
@@ -43,6 +45,7 @@ impl<'a> DumpContext<'a> {
             pipes: Contents::default(),
             fifos: Contents::of_fifos(),
             locks: Locks::default(),
+            eventfds: Vec::new(),
             more: Vec::new(),
             next_id: 1,
             mounts: None,

@@ -6,7 +6,7 @@
 
 mod buildid;
 mod context;
-mod eventfd;
+pub mod eventfd;
 mod fifo;
 pub mod ghost;
 pub mod locks;
