@@ -288,6 +288,8 @@ kinds! {
     STASIS_LINK "stasis-link.img" Common(0x5354_4c07) StasisLinkEntry;
     /// Owners of pipes, and packets inside pipes and fifos.
     STASIS_PIPE "stasis-pipe.img" Common(0x5354_5006) StasisPipeEntry;
+    /// The CPU, where CRIU's message has no place for it.
+    STASIS_CPU "stasis-cpu.img" Common(0x5354_4308) StasisCpuEntry;
     /// What a complete directory holds.
     STASIS_MANIFEST "stasis-manifest.img" Common(0x5354_4d04) StasisManifestEntry;
 }
