@@ -65,8 +65,8 @@ pub struct CommonOptions {
     pub evasive_devices: bool,
     /// `--external`: objects that are not dumped but supplied again.
     pub external: Vec<External>,
-    /// `--cpu-cap`: what of the CPU must be equal when the images are restored. When absent, a dump writes no
-    /// `cpuinfo.img` and a restore does not look for one; `cpuinfo check` then takes the default of [`CpuCap`].
+    /// `--cpu-cap`: what of the CPU must be there again when the images are restored. When absent it is the default of
+    /// [`CpuCap`], and a restore takes images that do not tell of their CPU. With [`CpuCap::NONE`] a dump does not tell.
     pub cpu_cap: Option<CpuCap>,
     /// `--network-lock`: how traffic is held; without effect until sockets are built.
     pub network_lock: NetworkLock,

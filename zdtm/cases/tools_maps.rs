@@ -1,6 +1,8 @@
 //! What /proc says of a task's memory: its areas, their flags, their sizes.
 
 use crate::gate::{Verdict, fail};
+use crate::tools_memory::{Area, page};
+use nix::errno::Errno;
 use std::collections::BTreeMap;
 
 /// A line of /proc/PID/maps; the device and inode are left out: a scratch directory may have been copied.
@@ -89,6 +91,21 @@ pub fn smaps_of(address: usize) -> Verdict<BTreeMap<String, String>> {
 pub fn vm_flags(address: usize) -> Verdict<Vec<String>> {
     let flags = smaps_of(address)?.remove("VmFlags").unwrap_or_default();
     Ok(flags.split_whitespace().filter(|f| *f != "sd").map(str::to_owned).collect())
+}
+
+/// How the area that holds an address is locked: `lo` for locked, `lf` where its pages are locked as they come in. Some
+/// kernels have no letters for the latter: what they show for an area that is locked so counts for it.
+pub fn locks(address: usize) -> Verdict<Vec<String>> {
+    let known = Area::private(1)?;
+    // SAFETY: locks memory of our own.
+    Errno::result(unsafe { libc::syscall(libc::SYS_mlock2, known.at(0), page(), libc::MLOCK_ONFAULT) })?;
+    let shown = if vm_flags(known.at(0))?.contains(&"lf".to_owned()) { "lf" } else { "??" };
+    let letters = |flag: String| match flag.as_str() {
+        "lo" => Some("lo".to_owned()),
+        flag if flag == shown => Some("lf".to_owned()),
+        _ => None,
+    };
+    Ok(vm_flags(address)?.into_iter().filter_map(letters).collect())
 }
 
 /// A figure of smaps or of status (`N kB`), in KiB.

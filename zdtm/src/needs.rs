@@ -33,8 +33,9 @@ pub enum Need {
     Compiler(String),
 }
 
-/// Features of the kernel by the file in which each shows, or (after a `*`) by a symbol of /proc/kallsyms.
-const FEATURES: [(&str, &str); 17] = [
+/// Features of the kernel by the file in which each shows, or (after a `*`) by a symbol of /proc/kallsyms; [`ASKED`] where
+/// a call tells.
+const FEATURES: [(&str, &str); 18] = [
     ("autogroup", "/proc/self/autogroup"),
     ("fanotify", "/proc/sys/fs/fanotify"),
     ("hugetlb", "/proc/sys/vm/nr_hugepages"),
@@ -47,12 +48,16 @@ const FEATURES: [(&str, &str); 17] = [
     ("mqueue", "/proc/sys/fs/mqueue"),
     ("perf", "/proc/sys/kernel/perf_event_paranoid"),
     ("sched_autogroup", "/proc/sys/kernel/sched_autogroup_enabled"),
+    ("pidfd_thread", ASKED),
     ("seccomp", "/proc/sys/kernel/seccomp/actions_avail"),
     ("syscall_user_dispatch", "*set_syscall_user_dispatch"),
     ("sysvipc", "/proc/sysvipc/shm"),
     ("thp", "/sys/kernel/mm/transparent_hugepage"),
     ("userfaultfd", "/proc/sys/vm/unprivileged_userfaultfd"),
 ];
+
+/// Stands where no file and no symbol shows a feature: see [`answers`].
+const ASKED: &str = "?";
 
 /// The capabilities in the order of their numbers (capabilities(7)).
 const CAPABILITIES: [&str; 41] = [
@@ -147,7 +152,11 @@ impl Need {
             }
             Need::Feature(index) => {
                 let (name, shown) = FEATURES[*index];
-                let there = shown.strip_prefix('*').map_or_else(|| Path::new(shown).exists(), has_symbol);
+                let there = match shown.strip_prefix('*') {
+                    Some(symbol) => has_symbol(symbol),
+                    None if shown == ASKED => answers(name),
+                    None => Path::new(shown).exists(),
+                };
                 (there, format!("the kernel has no {name}"))
             }
             Need::Symbol(name) => (has_symbol(name), format!("the kernel has no {name}()")),
@@ -191,6 +200,14 @@ fn effective_capabilities() -> u64 {
 fn has_symbol(name: &str) -> bool {
     let symbols = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
     symbols.lines().any(|line| line.split_whitespace().nth(2) == Some(name))
+}
+
+/// Asks the kernel for a feature that shows in its calls alone.
+fn answers(feature: &str) -> bool {
+    match feature {
+        "pidfd_thread" => crate::sys::pidfd_of_thread().is_ok(),
+        _ => false,
+    }
 }
 
 fn compiles(flag: &str) -> bool {

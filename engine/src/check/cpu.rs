@@ -3,13 +3,17 @@
 //! The image keeps raw words (see [`stasis_arch::cpu::X86Features::words`]); names exist only for messages.
 
 use std::fmt;
-use std::fs;
 use std::io;
+use std::path::Path;
 
 use stasis_arch::cpu::{CpuFeatures, X86Features, features};
 
+use crate::error::{Doing as _, Error};
 use crate::options::CpuCap;
+use hwcap::HwcapInfo;
 
+pub mod hwcap;
+mod hwcap_names;
 pub mod image;
 mod names;
 
@@ -20,13 +24,13 @@ pub const OUR_LAYOUT: u32 = 0x100;
 /// The words that lie at the same place, from the same source, in CRIU's layouts and ours.
 const COMMON_WORDS: &[usize] = &[0, 1, 4, 6, 9, 10, 13, 16, 18];
 
-/// A CPU as `cpuinfo.img` describes it.
+/// A CPU as an image describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CpuInfo {
     /// An x86 CPU.
     X86(X86Info),
-    /// A CPU whose kernel says all that matters in the auxiliary vector: AT_HWCAP, AT_HWCAP2 and so on, in this order.
-    Hwcap(Vec<u64>),
+    /// A CPU whose kernel says what matters in the auxiliary vector.
+    Hwcap(HwcapInfo),
 }
 
 /// An x86 CPU; the fields are those of the message `cpuinfo_x86_entry`.
@@ -58,6 +62,12 @@ pub struct X86Info {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch(String);
 
+impl Mismatch {
+    fn family() -> Mismatch {
+        Mismatch("the image is of a CPU of another family".to_owned())
+    }
+}
+
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -68,7 +78,7 @@ impl fmt::Display for Mismatch {
 pub fn here() -> io::Result<CpuInfo> {
     Ok(match features() {
         CpuFeatures::X86(x86) => CpuInfo::X86(x86.into()),
-        CpuFeatures::Hwcap => CpuInfo::Hwcap(hwcaps(&fs::read("/proc/self/auxv")?)),
+        CpuFeatures::Hwcap => CpuInfo::Hwcap(hwcap::here()?),
     })
 }
 
@@ -91,41 +101,34 @@ impl From<X86Features> for X86Info {
     }
 }
 
-/// AT_HWCAP, AT_HWCAP2, AT_HWCAP3 and AT_HWCAP4 of an auxiliary vector of native words; trailing absent ones left out.
-fn hwcaps(auxv: &[u8]) -> Vec<u64> {
-    const WORD: usize = size_of::<usize>();
-    let word = |bytes: &[u8]| bytes.first_chunk::<WORD>().map_or(0, |b| usize::from_ne_bytes(*b) as u64);
-    let pairs: Vec<_> = auxv.chunks_exact(2 * WORD).map(|pair| (word(pair), word(&pair[WORD..]))).collect();
-    let find = |tag| pairs.iter().find(|(t, _)| *t == tag).map(|(_, value)| *value);
-    let mut words: Vec<_> = [16, 26, 29, 30].into_iter().map(|tag| find(tag).unwrap_or(0)).collect();
-    while words.last() == Some(&0) {
-        words.pop();
+/// Refuses the images in `dir` if programs of their CPU could not go on here, with all that is missing. Images that do
+/// not tell of their CPU are taken as they are, unless the caller chose what is compared.
+pub fn require(dir: &Path, cap: Option<CpuCap>) -> Result<(), Error> {
+    if cap == Some(CpuCap::NONE) {
+        return Ok(());
     }
-    words
+    let image = match (image::find(dir)?, cap) {
+        (Some(image), _) => image,
+        (None, None) => return Ok(()),
+        (None, Some(_)) => image::read(dir)?,
+    };
+    let here = here().doing(|| "ask for the features of the CPU")?;
+    let found = compare(&image, &here, cap.unwrap_or_default());
+    if found.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<_> = found.iter().map(ToString::to_string).collect();
+    let what = format!("this CPU is not like that of the images: {}", all.join("; "));
+    Err(Error::state(what).with_help("--cpu-cap chooses what is compared"))
 }
 
 /// What keeps a program of the image's CPU from running on this one, as far as `cap` asks.
 pub fn compare(image: &CpuInfo, here: &CpuInfo, cap: CpuCap) -> Vec<Mismatch> {
     match (image, here) {
         (CpuInfo::X86(image), CpuInfo::X86(here)) => compare_x86(image, here, cap),
-        (CpuInfo::Hwcap(image), CpuInfo::Hwcap(here)) => compare_hwcaps(image, here, cap),
-        _ => vec![Mismatch("the image is of a CPU of another family".to_owned())],
+        (CpuInfo::Hwcap(image), CpuInfo::Hwcap(here)) => hwcap::compare(image, here, cap),
+        _ => vec![Mismatch::family()],
     }
-}
-
-fn compare_hwcaps(image: &[u64], here: &[u64], cap: CpuCap) -> Vec<Mismatch> {
-    let mut found = Vec::new();
-    if !cap.cpu && !cap.ins {
-        return found;
-    }
-    for at in 0..image.len().max(here.len()) {
-        let (theirs, ours) = (image.get(at).copied().unwrap_or(0), here.get(at).copied().unwrap_or(0));
-        let missing = theirs & !ours;
-        let extra = if cap.cpu { ours & !theirs } else { 0 };
-        found.extend(bits(missing).map(|bit| Mismatch(format!("bit {bit} of hwcap word {at} is missing here"))));
-        found.extend(bits(extra).map(|bit| Mismatch(format!("bit {bit} of hwcap word {at} is new here"))));
-    }
-    found
 }
 
 fn compare_x86(image: &X86Info, here: &X86Info, cap: CpuCap) -> Vec<Mismatch> {
@@ -262,13 +265,28 @@ mod tests {
     }
 
     #[test]
-    fn hardware_capabilities() {
-        let auxv: Vec<u8> = [16usize, 0b111, 6, 4096, 26, 1, 0, 0].iter().flat_map(|w| w.to_ne_bytes()).collect();
-        assert_eq!(hwcaps(&auxv), [7, 1]);
-        let (seven, five) = (CpuInfo::Hwcap(vec![7, 1]), CpuInfo::Hwcap(vec![5]));
-        assert_eq!(compare(&seven, &five, CpuCap::default()).len(), 2);
-        assert!(compare(&five, &seven, CpuCap::default()).is_empty());
-        assert_eq!(compare(&five, &seven, CpuCap::ALL).len(), 2);
-        assert_eq!(compare(&seven, &CpuInfo::X86(cpu(&[])), CpuCap::default()).len(), 1);
+    fn images_of_a_better_cpu_are_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let require = |cap| require(dir.path(), cap).map_err(|e| e.to_string());
+        assert_eq!(require(None), Ok(()), "images that do not tell");
+        assert!(require(Some(CpuCap::default())).is_err());
+        let mut cpu = here().expect("a CPU");
+        image::write(dir.path(), &cpu).expect("written");
+        assert_eq!((require(None), require(Some(CpuCap::ALL))), (Ok(()), Ok(())));
+        match &mut cpu {
+            CpuInfo::X86(x86) => x86.xfeatures = x86.xfeatures.map(|components| components | 1 << 62),
+            CpuInfo::Hwcap(cpu) => cpu.words.resize(4, 1 << 62),
+        }
+        image::write(dir.path(), &cpu).expect("written");
+        let error = require(None).expect_err("refused");
+        assert!(error.contains("62"), "{error}");
+        assert_eq!(require(Some(CpuCap::NONE)), Ok(()));
+    }
+
+    #[test]
+    fn a_cpu_of_another_family_is_refused() {
+        let arm = HwcapInfo { machine: hwcap::Machine::Aarch64, words: vec![3], sve: Vec::new(), sme: Vec::new() };
+        let found = compare(&CpuInfo::Hwcap(arm), &CpuInfo::X86(cpu(&[])), CpuCap::NONE);
+        assert_eq!(found, [Mismatch::family()]);
     }
 }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// The features that the engine goes by.
-const ASKED: [&str; 3] = ["pagemap_scan", "pagemap_scan_guard_pages", "timer_cr_ids"];
+const ASKED: [&str; 5] =
+    ["pagemap_scan", "pagemap_scan_guard_pages", "timer_cr_ids", "membarrier_registrations", "smaps_lock_on_fault"];
 
 /// What the kernel can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,10 @@ pub struct Kernel {
     pub scans_guards: bool,
     /// Timers are made with the ids that the caller wants (6.15).
     pub timer_ids: bool,
+    /// membarrier(2) lists what the process registered for (6.3).
+    pub lists_barriers: bool,
+    /// smaps has letters for areas that are locked as their pages come in.
+    pub names_lock_on_fault: bool,
 }
 
 /// What this kernel can do.
@@ -48,8 +53,9 @@ fn ask(place: Option<&Path>) -> Kernel {
 }
 
 fn of(present: &[impl AsRef<str>]) -> Kernel {
-    let [pagemap_scan, scans_guards, timer_ids] = ASKED.map(|name| present.iter().any(|p| p.as_ref() == name));
-    Kernel { pagemap_scan, scans_guards, timer_ids }
+    let [pagemap_scan, scans_guards, timer_ids, lists_barriers, names_lock_on_fault] =
+        ASKED.map(|name| present.iter().any(|p| p.as_ref() == name));
+    Kernel { pagemap_scan, scans_guards, timer_ids, lists_barriers, names_lock_on_fault }
 }
 
 /// Where the answers of this boot are kept. Nowhere for an engine under a seccomp filter, which gets answers that are
@@ -77,11 +83,13 @@ fn load(path: &Path) -> Option<Kernel> {
     let mut text = String::new();
     file.take(4096).read_to_string(&mut text).ok()?;
     let lines: Vec<&str> = text.lines().collect();
-    // The last line says that all was written.
-    lines.split_last().filter(|(last, _)| **last == END).map(|(_, present)| of(present))
+    lines.split_last().filter(|(last, _)| **last == end()).map(|(_, present)| of(present))
 }
 
-const END: &str = ".";
+/// The last line says that all was written, and what was asked: another engine may ask less.
+fn end() -> String {
+    format!("of {}", ASKED.join(" "))
+}
 
 fn store(path: &Path, present: &[&str]) -> io::Result<()> {
     let Some(dir) = path.parent() else { return Ok(()) };
@@ -91,7 +99,7 @@ fn store(path: &Path, present: &[&str]) -> io::Result<()> {
     }
     let mut text = present.join("\n");
     text.push_str(if present.is_empty() { "" } else { "\n" });
-    text.push_str(END);
+    text.push_str(&end());
     text.push('\n');
     let temporary = path.with_extension(std::process::id().to_string());
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
@@ -121,13 +129,16 @@ mod tests {
         fs::write(&path, "pagemap_scan\n").expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("permissions");
         assert_eq!(load(&path), None);
-        fs::write(&path, "pagemap_scan\n.\n").expect("written");
+        fs::write(&path, format!("pagemap_scan\n{}\n", end())).expect("written");
         assert_eq!(load(&path), Some(of(&["pagemap_scan"])));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o622)).expect("permissions");
         assert_eq!(load(&path), None);
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&path, &link).expect("a link");
         assert_eq!(load(&link), None);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("permissions");
+        fs::write(&path, "pagemap_scan\nof pagemap_scan\n").expect("written");
+        assert_eq!(load(&path), None, "not all was asked");
     }
 
     #[test]

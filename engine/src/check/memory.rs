@@ -9,6 +9,8 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::{Answer, Because, unless};
+use crate::proc::ProcDir;
+use crate::proc::smaps::{self, VmFlags};
 use crate::sys::probe::{self, Area, in_child, page_size};
 
 /// PAGEMAP_SCAN categories, linux/fs.h.
@@ -71,6 +73,14 @@ pub(super) fn guard() -> Answer {
 
 pub(super) fn anon_name() -> Answer {
     touched()?.name(c"stasis probe").because("PR_SET_VMA_ANON_NAME")
+}
+
+pub(super) fn smaps_lock_on_fault() -> Answer {
+    let mut area = touched()?;
+    area.lock_on_fault().because("mlock2")?;
+    let areas = smaps::read(&ProcDir::current().because("/proc/self")?, &mut Vec::new()).because("smaps")?;
+    let found = areas.iter().find(|a| a.mapping.range.start == area.address() as u64);
+    unless(found.is_some_and(|a| a.flags.contains(VmFlags::LOCK_ON_FAULT)), "smaps has no letters for it")
 }
 
 pub(super) fn mseal() -> Answer {

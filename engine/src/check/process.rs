@@ -180,6 +180,10 @@ pub(super) fn seccomp_filters() -> Answer {
     tracee.seccomp_filter().because("PTRACE_SECCOMP_GET_FILTER").map(drop)
 }
 
+pub(super) fn membarrier_registrations() -> Answer {
+    probe::barrier_registrations().because("membarrier").map(drop)
+}
+
 pub(super) fn timer_ids() -> Answer {
     probe::timer_restore_ids().because("PR_TIMER_CREATE_RESTORE_IDS").map(drop)
 }

@@ -33,9 +33,6 @@ fn failed(module: &'static str, error: &crate::error::Error) -> CliError {
 
 /// Restores a tree; the result is the exit status of the command.
 pub fn restore(options: &RestoreOptions) -> Result<u8, CliError> {
-    if options.common.cpu_cap.is_some() {
-        cpuinfo_check(&options.common)?;
-    }
     let report = guard::restore(|| crate::restore::run(options).map_err(|e| failed("restore", &e)))?;
     if let Err(e) = crate::stats::of_restore(&options.common, &report) {
         tracing::warn!("{e}");
@@ -102,13 +99,8 @@ pub fn cpuinfo_dump(common: &CommonOptions) -> Result<(), CliError> {
 
 /// Compares the features of this CPU with those in the images directory.
 pub fn cpuinfo_check(common: &CommonOptions) -> Result<(), CliError> {
-    let theirs = cpu::image::read(&common.images_dir)?;
-    let found = cpu::compare(&theirs, &this_cpu()?, common.cpu_cap.unwrap_or_default());
-    if found.is_empty() {
-        return Ok(());
-    }
-    let all: Vec<_> = found.iter().map(ToString::to_string).collect();
-    Err(CliError::of_text("cpu", all.join("; ")).with_help("--cpu-cap chooses what is compared"))
+    let cap = common.cpu_cap.unwrap_or_default();
+    cpu::require(&common.images_dir, Some(cap)).map_err(|e| failed("cpu", &e))
 }
 
 fn this_cpu() -> Result<cpu::CpuInfo, CliError> {

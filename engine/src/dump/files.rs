@@ -14,7 +14,7 @@ use crate::sys::kcmp::{What, kcmp, kcmp_watched};
 use crate::sys::{self, Pid};
 use nix::sys::stat::{FileStat, fstat};
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Descriptors that we hold copies of at a time.
@@ -156,6 +156,16 @@ impl<'a> Files<'a> {
             target.fd
         );
         Err(Error::unsupported(set.what.clone(), reason).with_help("remove it from the set before it is closed"))
+    }
+
+    /// Notes what eventfds said that were asked.
+    pub fn set_semaphores(&mut self, ids: &[u32]) {
+        if ids.is_empty() {
+            return;
+        }
+        let ids: HashSet<u32> = ids.iter().copied().collect();
+        let found = self.entries.iter_mut().filter(|entry| ids.contains(&entry.id));
+        found.for_each(kind::eventfd::set_semaphore);
     }
 
     /// The working directory and the root of a process.

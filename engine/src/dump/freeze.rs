@@ -297,6 +297,12 @@ impl Freezer {
             let child = ptrace::event_message(tid).doing(|| format!("ask task {tid} for its child"))?;
             self.born.insert(Pid::from_raw(child as i32));
         }
+        // Whatever a thread stops for, the kernel takes for the stop that it was told (ptrace_stop clears
+        // JOBCTL_TRAP_STOP). It is told again while it stands still: once it runs it could be told twice.
+        match ptrace::interrupt(tid) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(e) => return Err(e).doing(|| format!("interrupt task {tid}")),
+        }
         match ptrace::cont(tid, if event == 0 { signal } else { 0 }) {
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
             Err(e) => Err(e).doing(|| format!("resume task {tid}")),

@@ -2,7 +2,9 @@
 //! thread; the leader's also asks for what belongs to the process.
 
 use super::freeze::Process;
+use crate::check::kernel;
 use crate::error::Result;
+use crate::kind::eventfd::Unsaid;
 use crate::proc::timers::Timer;
 use crate::remote::{Batch, Handle, Injector, Leftover, Place, Seized};
 use crate::sys::RemoteAddr;
@@ -62,12 +64,14 @@ pub struct OfProcess {
     pub mdwe: u32,
     /// PR_GET_MEMORY_MERGE.
     pub memory_merge: bool,
-    /// MEMBARRIER_CMD_GET_REGISTRATIONS.
+    /// What it registered for with membarrier(2): MEMBARRIER_CMD_REGISTER_*.
     pub membarrier: u32,
     /// It has a local descriptor table (modify_ldt(2)).
     pub has_ldt: bool,
     /// mlockall(2) for new areas: MCL_FUTURE, and MCL_ONFAULT with it.
     pub lock_future: i32,
+    /// The files of the eventfds that were asked and are semaphores.
+    pub semaphores: Vec<u32>,
     /// The resource limits by number: soft and hard. From outside, another user's would be refused.
     pub limits: Vec<(u64, u64)>,
 }
@@ -104,6 +108,14 @@ pub struct OfThread {
     pub timer_slack: u64,
 }
 
+/// What a process is asked about.
+pub struct About<'a> {
+    /// Its POSIX timers.
+    pub timers: &'a [Timer],
+    /// Eventfds that do not say of themselves what they are.
+    pub eventfds: &'a [Unsaid],
+}
+
 /// Where the process has room for what we lend it.
 pub struct Room<'a> {
     /// Start of its vDSO.
@@ -123,7 +135,7 @@ const THREAD_SLOT: u64 = 1024;
 const THREAD_CALLS: usize = 10;
 
 /// Asks a process and its threads.
-pub fn ask(process: &mut Process, timers: &[Timer], room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
+pub fn ask(process: &mut Process, about: &About<'_>, room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
     let pid = process.pid;
     let mut threads: Vec<Seized> = Vec::new();
     let mut seen = Vec::new();
@@ -131,7 +143,7 @@ pub fn ask(process: &mut Process, timers: &[Timer], room: &Room<'_>) -> Result<(
         threads.push(thread.seized);
         seen.push((thread.outside, thread.stopped_by));
     }
-    let result = ask_threads(&mut threads, timers, room);
+    let result = ask_threads(&mut threads, about, room);
     if let Ok((of_process, _)) = &result {
         let restarting = of_process.restarting();
         threads.iter_mut().for_each(|thread| thread.set_restarting(restarting));
@@ -148,11 +160,13 @@ pub fn ask(process: &mut Process, timers: &[Timer], room: &Room<'_>) -> Result<(
     })
 }
 
-fn ask_threads(threads: &mut [Seized], timers: &[Timer], room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
+fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
     let pid = threads[0].tid();
     let count = threads.len();
-    let calls = SIGNALS + LIMITS + 32 + THREAD_CALLS + 2 * timers.len();
-    let leader_slot = (calls * 64 + SIGNALS * 32 + LIMITS * 16 + 1024 + timers.len() * 48) as u64;
+    let About { timers, eventfds } = *about;
+    let calls = SIGNALS + LIMITS + 32 + THREAD_CALLS + 2 * timers.len() + Unsaid::CALLS * eventfds.len();
+    let data = SIGNALS * 32 + LIMITS * 16 + 1024 + timers.len() * 48 + Unsaid::DATA * eventfds.len();
+    let leader_slot = (calls * 64 + data) as u64;
     let hole = (room.hole)(Injector::hole_len(count, leader_slot, THREAD_SLOT)).ok_or_else(|| {
         crate::error::Error::state(format!("the address space of task {pid} has no room for a batch"))
     })?;
@@ -163,6 +177,7 @@ fn ask_threads(threads: &mut [Seized], timers: &[Timer], room: &Room<'_>) -> Res
     let mut leader = injector.batch(0, calls);
     let of_process = ProcessQuestions::add(&mut leader, timers);
     questions.push(ThreadQuestions::add(&mut leader));
+    let eventfds: Vec<_> = eventfds.iter().map(|eventfd| eventfd.ask(&mut leader)).collect();
     batches.push((0, leader));
     for i in 1..count {
         let mut batch = injector.batch(i, THREAD_CALLS);
@@ -174,6 +189,7 @@ fn ask_threads(threads: &mut [Seized], timers: &[Timer], room: &Room<'_>) -> Res
     injector.leave()?;
     let mut of_process = of_process.answers(&batches[0].1, timers);
     of_process.lock_future = lock_future;
+    of_process.semaphores = eventfds.iter().filter_map(|question| question.semaphore(&batches[0].1)).collect();
     let of_threads = questions.iter().zip(&batches).map(|(q, (_, batch))| q.answers(batch)).collect();
     Ok((of_process, of_threads))
 }
@@ -182,10 +198,9 @@ fn ask_threads(threads: &mut [Seized], timers: &[Timer], room: &Room<'_>) -> Res
 fn locks_new_areas(pid: crate::sys::Pid, area: u64) -> Result<i32> {
     use crate::proc::smaps::{self, VmFlags};
     let areas = smaps::read(&crate::proc::ProcDir::open(pid)?, &mut Vec::new())?;
-    let flags = areas.iter().find(|a| a.mapping.range.start == area).map(|a| a.flags);
-    Ok(match flags {
-        Some(flags) if flags.contains(VmFlags::LOCK_ON_FAULT) => libc::MCL_FUTURE | libc::MCL_ONFAULT,
-        Some(flags) if flags.contains(VmFlags::LOCKED) => libc::MCL_FUTURE,
+    Ok(match areas.iter().find(|a| a.mapping.range.start == area) {
+        Some(area) if super::memory::is_locked_on_fault(area) => libc::MCL_FUTURE | libc::MCL_ONFAULT,
+        Some(area) if area.flags.contains(VmFlags::LOCKED) => libc::MCL_FUTURE,
         _ => 0,
     })
 }
@@ -196,6 +211,9 @@ const PR_GET_TID_ADDRESS: u64 = 40;
 const PR_GET_MDWE: u64 = 66;
 const PR_GET_MEMORY_MERGE: u64 = 68;
 const MEMBARRIER_CMD_GET_REGISTRATIONS: u64 = 1 << 9;
+/// The barriers that only a registered process may ask for (PRIVATE_EXPEDITED, its SYNC_CORE and its RSEQ). The command
+/// that registers is twice as large.
+const BARRIERS: [u64; 3] = [1 << 3, 1 << 5, 1 << 7];
 const SIGSET: u64 = 8;
 
 struct ThreadQuestions {
@@ -256,7 +274,8 @@ struct ProcessQuestions {
     thp_disable: Handle,
     mdwe: Handle,
     memory_merge: Handle,
-    membarrier: Handle,
+    membarrier: Option<Handle>,
+    barriers: Vec<(u64, Handle)>,
     limits: RemoteAddr,
     ldt: Option<Handle>,
 }
@@ -284,6 +303,9 @@ impl ProcessQuestions {
         }
         let subreaper = batch.room(4);
         batch.call(libc::SYS_prctl, &[libc::PR_GET_CHILD_SUBREAPER as u64, subreaper.0]);
+        // Where the kernel has no list, each barrier is tried: it is refused to whom did not register.
+        let listed = kernel::get().lists_barriers;
+        let tried = BARRIERS.iter().filter(|_| !listed);
         ProcessQuestions {
             actions,
             itimers,
@@ -293,7 +315,8 @@ impl ProcessQuestions {
             thp_disable: batch.call(libc::SYS_prctl, &[libc::PR_GET_THP_DISABLE as u64]),
             mdwe: batch.try_call(libc::SYS_prctl, &[PR_GET_MDWE]),
             memory_merge: batch.try_call(libc::SYS_prctl, &[PR_GET_MEMORY_MERGE]),
-            membarrier: batch.try_call(libc::SYS_membarrier, &[MEMBARRIER_CMD_GET_REGISTRATIONS]),
+            membarrier: listed.then(|| batch.try_call(libc::SYS_membarrier, &[MEMBARRIER_CMD_GET_REGISTRATIONS])),
+            barriers: tried.map(|barrier| (*barrier, batch.try_call(libc::SYS_membarrier, &[*barrier]))).collect(),
             limits,
             ldt: native::NR_MODIFY_LDT.map(|nr| batch.try_call(nr, &[0, ldt.0, 16])),
         }
@@ -308,6 +331,8 @@ impl ProcessQuestions {
             SigAction { handler, flags, restorer, mask }
         };
         let word = |handle: Handle| batch.result(handle).unwrap_or(0) as u32;
+        let registered = self.barriers.iter().filter(|(_, handle)| batch.result(*handle).is_ok());
+        let barriers = registered.fold(0, |set, (barrier, _)| set | (*barrier as u32) << 1);
         OfProcess {
             actions: (0..SIGNALS).map(action).collect(),
             itimers: [0, 1, 2].map(|which| spec(self.itimers.plus(which * 32))),
@@ -324,9 +349,10 @@ impl ProcessQuestions {
             thp_disable: word(self.thp_disable),
             mdwe: word(self.mdwe),
             memory_merge: word(self.memory_merge) != 0,
-            membarrier: word(self.membarrier),
+            membarrier: self.membarrier.map_or(0, word) | barriers,
             has_ldt: self.ldt.is_some_and(|handle| batch.result(handle).is_ok_and(|bytes| bytes > 0)),
             lock_future: 0,
+            semaphores: Vec::new(),
             limits: (0..LIMITS as u64).map(|resource| pair(self.limits.plus(resource * 16))).collect(),
         }
     }

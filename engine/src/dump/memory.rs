@@ -4,6 +4,7 @@
 use super::files::Files;
 use super::freeze::Process;
 use super::pages;
+use crate::check::kernel;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{StasisVmaFlags, StasisVmaName, VmaEntry};
 use crate::proc::maps::{Mapping, Name};
@@ -101,6 +102,13 @@ pub fn collect(
     Ok(memory)
 }
 
+/// Whether the pages of an area are locked as they come in. Some kernels show the flag without letters, and of those that
+/// have none it is the only one on memory that can be locked.
+pub fn is_locked_on_fault(area: &Area) -> bool {
+    let nameless = || !kernel::get().names_lock_on_fault && area.unknown_flags.contains(b"??");
+    area.flags.contains(VmFlags::LOCK_ON_FAULT) || area.flags.contains(VmFlags::LOCKED) && nameless()
+}
+
 impl Memory {
     fn note_extras(&mut self, area: &Area) {
         let range = area.mapping.range;
@@ -117,7 +125,7 @@ impl Memory {
             end: range.end,
             noreserve: has(VmFlags::NO_RESERVE),
             locked: has(VmFlags::LOCKED),
-            lockonfault: has(VmFlags::LOCK_ON_FAULT),
+            lockonfault: is_locked_on_fault(area).then_some(true),
             sealed: has(VmFlags::SEALED),
             prot: has(VmFlags::ARM64_BTI).filter(|_| area.mapping.kind() != Name::Vdso).map(|_| vma::PROT_BTI),
             accounted: has(VmFlags::ACCOUNT).filter(|_| !area.mapping.shared && !area.flags.contains(VmFlags::WRITE)),

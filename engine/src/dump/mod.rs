@@ -22,7 +22,7 @@ use crate::error::{Doing, Error, Result};
 use crate::fault;
 use crate::image::NewImageDir;
 use crate::image::proto::{FdinfoEntry, FsEntry, MmEntry, StasisGuard, StasisRestartEntry, StasisTaskEntry};
-use crate::options::{AfterDump, DumpOptions};
+use crate::options::{AfterDump, CpuCap, DumpOptions};
 use crate::parallel;
 use crate::proc::{smaps, task, timers};
 use crate::remote::Leftover;
@@ -97,9 +97,9 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
     let links = write::images(&out, &tree, collected)?;
     sharing.write(&out)?;
     fault::point("written")?;
-    if options.common.cpu_cap.is_some() {
+    if options.common.cpu_cap != Some(CpuCap::NONE) {
         let cpu = crate::check::cpu::here().doing(|| "ask for the features of the CPU")?;
-        out.write_one(crate::image::kinds::CPUINFO.single(), &crate::check::cpu::image::to_entry(&cpu))?;
+        crate::check::cpu::image::save(&out, &cpu)?;
     }
     cancel::check()?;
     out.seal(&write::manifest_head()?)?;
@@ -243,10 +243,12 @@ fn collect_process(
         })?;
         let hole = |len| memory::hole(&areas, len);
         let locked = process.status.vm_locked.unwrap_or(0) > 0;
+        let eventfds = std::mem::take(&mut collected.files.cx.eventfds);
         let room =
             inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
-        inside::ask(process, &posix, &room)?
+        inside::ask(process, &inside::About { timers: &posix, eventfds: &eventfds }, &room)?
     };
+    collected.files.set_semaphores(&of_process.semaphores);
     let memory =
         memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
     let seccomp = process.threads.iter().map(|t| collected.filters.of_thread(t)).collect::<Result<Vec<_>>>()?;

@@ -7,6 +7,7 @@ use crate::image::proto::VmaEntry;
 use crate::proc::maps::Name;
 use crate::proc::pagemap::PageEntry;
 use crate::proc::smaps::Area;
+use crate::proc::thp;
 use crate::sys::pagemap::{Query, Region, category, scan};
 use crate::sys::{self, Pid, probe};
 use crate::vma::{self, status};
@@ -120,8 +121,7 @@ fn zero_frames() -> Vec<Range<u64>> {
         frame(area.address()).map(|frame| frame..frame + 1)
     };
     let huge = || {
-        let text = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size").ok()?;
-        let size: usize = text.trim().parse().ok().filter(|size: &usize| size.is_power_of_two() && *size > page)?;
+        let size = thp::size()? as usize;
         let mut area = probe::Area::anonymous(2 * size, true).ok()?;
         let at = area.address().next_multiple_of(size);
         area.want_huge_pages().ok()?;

@@ -289,7 +289,9 @@ kinds! {
     /// Owners of pipes, and packets inside pipes and fifos.
     STASIS_PIPE "stasis-pipe.img" Common(0x5354_5006) StasisPipeEntry;
     /// What open files have that CRIU's messages have no field for.
-    STASIS_FILE "stasis-file.img" Common(0x5354_4608) StasisFileEntry;
+    STASIS_FILE "stasis-file.img" Common(0x5354_4609) StasisFileEntry;
+    /// The CPU, where CRIU's message has no place for it.
+    STASIS_CPU "stasis-cpu.img" Common(0x5354_4308) StasisCpuEntry;
     /// What a complete directory holds.
     STASIS_MANIFEST "stasis-manifest.img" Common(0x5354_4d04) StasisManifestEntry;
 }

@@ -34,6 +34,8 @@ pub struct DumpContext<'a> {
     pub epolls: Vec<Watching>,
     /// The processes of the tree.
     pub tree: HashSet<Pid>,
+    /// Eventfds of the task whose descriptors are being dumped that are to be asked for their mode.
+    pub eventfds: Vec<super::eventfd::Unsaid>,
     /// Files that a kind needs beside the one that it dumps; whoever called it takes them from here.
     pub more: Vec<FileEntry>,
     /// The next file id that is free.
@@ -54,6 +56,7 @@ impl<'a> DumpContext<'a> {
             extras: Vec::new(),
             epolls: Vec::new(),
             tree: HashSet::new(),
+            eventfds: Vec::new(),
             more: Vec::new(),
             next_id: 1,
             mounts: None,

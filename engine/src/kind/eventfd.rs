@@ -4,6 +4,8 @@ use super::{BatchCall, Descriptor, DumpContext, Kind, RestoreContext, notice};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{EventfdFileEntry, FdTypes, FileEntry};
 use crate::proc::fdinfo::Body;
+use crate::remote::{Batch, Handle};
+use crate::sys::RemoteAddr;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,10 +26,13 @@ impl Kind for Eventfd {
         matches!(descriptor.info.body, Body::Eventfd(_))
     }
 
-    fn dump(&self, descriptor: &Descriptor, id: u32, _: &mut DumpContext<'_>) -> Result<FileEntry> {
+    fn dump(&self, descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> Result<FileEntry> {
         let Body::Eventfd(state) = &descriptor.info.body else {
             return Err(Error::state(format!("{} is no eventfd", descriptor.describe())));
         };
+        if state.semaphore.is_none() && state.count != u64::MAX {
+            cx.eventfds.push(Unsaid { id, fd: descriptor.fd, count: state.count });
+        }
         let semaphore = if state.semaphore == Some(true) { SEMAPHORE } else { 0 };
         let flags = descriptor.flags() | semaphore;
         let efd = EventfdFileEntry { id, flags, fown: descriptor.owner()?, counter: state.count };
@@ -56,6 +61,76 @@ impl Kind for Eventfd {
 
     fn attach(&self, entry: &FileEntry, fd: i32, _: &HashMap<u32, FileEntry>) -> Vec<BatchCall> {
         entry.efd.iter().flat_map(|efd| notice(efd.flags & !SEMAPHORE, fd)).collect()
+    }
+}
+
+/// An eventfd of which the kernel does not say whether it is a semaphore (before Linux 6.5). Only reading it tells, so
+/// its task reads it and puts back what it got, all in one batch: a task that was begun with it goes through with it,
+/// also when the engine dies. One that overflowed (only the kernel can do that) is taken for a counter: its count could
+/// not be put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsaid {
+    /// The file's id in the images.
+    pub id: u32,
+    /// A descriptor for it in the task whose descriptors are being dumped.
+    pub fd: i32,
+    /// Its counter.
+    count: u64,
+}
+
+/// What was asked, until the batch was run.
+#[derive(Debug)]
+pub struct Question {
+    id: u32,
+    read: Handle,
+    got: RemoteAddr,
+}
+
+impl Unsaid {
+    /// Calls that the question takes.
+    pub const CALLS: usize = 4;
+    /// Bytes of data that it takes.
+    pub const DATA: usize = 96;
+
+    /// Adds the question to a batch of the task: a semaphore gives one of two or more, a counter gives all.
+    pub fn ask(&self, batch: &mut Batch) -> Question {
+        const RWF_NOWAIT: u64 = 8;
+        let fd = self.fd as u64;
+        let got = batch.room(8);
+        let into = batch.put(&[got.0, 8].map(u64::to_ne_bytes).concat());
+        let read = [fd, into.0, 1, u64::MAX, u64::MAX, RWF_NOWAIT];
+        let write = |batch: &mut Batch, from: RemoteAddr| batch.try_call(libc::SYS_write, &[fd, from.0, 8]);
+        if self.count >= 2 {
+            let first = batch.try_call(libc::SYS_preadv2, &read);
+            write(batch, got);
+            return Question { id: self.id, read: first, got };
+        }
+        // To two, to nothing by one read or two, and to what it was.
+        let add = batch.put(&(2 - self.count).to_ne_bytes());
+        write(batch, add);
+        let first = batch.try_call(libc::SYS_preadv2, &read);
+        let rest = batch.room(8);
+        let into = batch.put(&[rest.0, 8].map(u64::to_ne_bytes).concat());
+        batch.try_call(libc::SYS_preadv2, &[fd, into.0, 1, u64::MAX, u64::MAX, RWF_NOWAIT]);
+        if self.count > 0 {
+            let count = batch.put(&self.count.to_ne_bytes());
+            write(batch, count);
+        }
+        Question { id: self.id, read: first, got }
+    }
+}
+
+impl Question {
+    /// The id of the file, if it is a semaphore.
+    pub fn semaphore(&self, batch: &Batch) -> Option<u32> {
+        (batch.result(self.read) == Ok(8) && batch.u64_at(self.got) == 1).then_some(self.id)
+    }
+}
+
+/// Notes in the message that it is of a semaphore.
+pub fn set_semaphore(entry: &mut FileEntry) {
+    if let Some(efd) = &mut entry.efd {
+        efd.flags |= SEMAPHORE;
     }
 }
 

@@ -6,7 +6,7 @@
 
 mod buildid;
 mod context;
-mod eventfd;
+pub mod eventfd;
 pub mod eventpoll;
 mod fifo;
 pub mod ghost;

@@ -20,6 +20,7 @@ pub mod smaps;
 pub mod stat;
 pub mod status;
 pub mod task;
+pub mod thp;
 pub mod timers;
 
 pub use dir::ProcDir;

@@ -6,7 +6,7 @@
 use super::classes::{Area, Known};
 use super::crew::Program;
 use super::load::Images;
-use super::memory::Reader;
+use super::memory::{Piece, Reader};
 use super::needs::{Need, Numbers};
 use super::seed::Layout;
 use super::spans::{Span, Spans};
@@ -129,7 +129,8 @@ impl Plan {
             for area in self.states[i].areas.over(read.start, read.end) {
                 for saved in self.known.saved[source].over(area.start, area.end) {
                     let (at, len) = (saved.start, saved.end - saved.start);
-                    reader.read(&mut program, area.value.prot, file, at, len, at.wrapping_add(saved.value));
+                    let piece = Piece { at, len, offset: at.wrapping_add(saved.value), prot: area.value.prot };
+                    reader.read(&mut program, file, &piece);
                 }
             }
         }

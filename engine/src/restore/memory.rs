@@ -12,6 +12,7 @@ use super::vdso::{self, Fit, Running};
 use crate::error::{Doing, Error, Result};
 use crate::image::pagemap::{Run, Source};
 use crate::image::proto::VmaEntry;
+use crate::proc::thp;
 use crate::sys;
 use crate::vma::status;
 use std::os::fd::OwnedFd;
@@ -117,9 +118,7 @@ fn own(
     for vma in &live.mm.vmas {
         complete(program, task, vma, numbers, inherited)?;
     }
-    if live.pages.saved > 0 {
-        fill(program, live, numbers[&Need::Pages(live.pages.pages_id)], inherited)?;
-    }
+    fill(program, live, numbers, inherited)?;
     let on_fault: Vec<u64> =
         task.threads[0].extra.vma_flags.iter().filter(|f| f.lockonfault == Some(true)).map(|f| f.start).collect();
     live.mm.vmas.iter().for_each(|vma| advise(program, vma, on_fault.contains(&vma.start)));
@@ -218,10 +217,65 @@ pub fn map_area(program: &mut Program, start: u64, end: u64, area: &Area, number
     map_as(program, (start, end), area.prot, area.accounted, [flags as u64, fd, offset]);
 }
 
-/// Adds the reads of all saved pages that were not inherited.
-fn fill(program: &mut Program, live: &LiveImage, file: i32, inherited: &Inherited) -> Result<()> {
-    let page = sys::page_size();
+/// Pages that lie together in memory and in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// The first address.
+    pub at: u64,
+    /// Bytes.
+    pub len: u64,
+    /// Where they are in the file.
+    pub offset: u64,
+    /// Protection of the memory.
+    pub prot: u32,
+}
+
+impl Piece {
+    fn part(&self, start: u64, end: u64) -> Option<Piece> {
+        let offset = self.offset + (start - self.at);
+        (start < end).then_some(Piece { at: start, len: end - start, offset, prot: self.prot })
+    }
+
+    /// The blocks of `size` bytes that the piece fills, and what of it lies before and behind them. A page more in a
+    /// block that is not filled could become a huge page, and the task would hold more than it did.
+    fn cut(self, size: u64) -> (Piece, Option<Piece>, Option<Piece>) {
+        let end = self.at + self.len;
+        let (first, last) = (self.at.next_multiple_of(size), end - end % size);
+        if first >= last || self.prot & libc::PROT_WRITE as u32 == 0 {
+            return (self, None, None);
+        }
+        let head = Piece { len: first - self.at, ..self };
+        (head, self.part(first, last), self.part(last, end))
+    }
+}
+
+/// Adds the reads of all saved pages that were not inherited. Where the kernel makes huge pages unasked, the task is kept
+/// from getting any (since its birth) until all is read that does not fill one.
+fn fill(program: &mut Program, live: &LiveImage, numbers: &Numbers, inherited: &Inherited) -> Result<()> {
+    let huge = thp::unasked();
     let mut reader = Reader::default();
+    let mut whole = Vec::new();
+    if live.pages.saved > 0 {
+        let file = numbers[&Need::Pages(live.pages.pages_id)];
+        for piece in pieces(live, inherited)? {
+            let (head, blocks, tail) = huge.map_or((piece, None, None), |size| piece.cut(size));
+            [Some(head), tail].into_iter().flatten().for_each(|piece| reader.read(program, file, &piece));
+            whole.extend(blocks.map(|blocks| (file, blocks)));
+        }
+        reader.flush(program);
+    }
+    if huge.is_some() {
+        program.call(libc::SYS_prctl, &[libc::PR_SET_THP_DISABLE as u64, 0, 0, 0, 0]);
+    }
+    whole.iter().for_each(|(file, blocks)| reader.read(program, *file, blocks));
+    reader.flush(program);
+    Ok(())
+}
+
+/// The saved pages that were not inherited.
+fn pieces(live: &LiveImage, inherited: &Inherited) -> Result<Vec<Piece>> {
+    let page = sys::page_size();
+    let mut pieces = Vec::new();
     let mut vmas = live.mm.vmas.iter().peekable();
     for run in &live.pages.runs {
         let Source::Saved { offset } = run.source else {
@@ -235,14 +289,14 @@ fn fill(program: &mut Program, live: &LiveImage, file: i32, inherited: &Inherite
             // The vDSO has its own ways.
             if !is_special(vma) {
                 for (start, end) in inherited.right.gaps(at, stop) {
-                    reader.read(program, vma.prot, file, start, end - start, offset + (start - run.vaddr));
+                    let offset = offset + (start - run.vaddr);
+                    pieces.push(Piece { at: start, len: end - start, offset, prot: vma.prot });
                 }
             }
             at = stop;
         }
     }
-    reader.flush(program);
-    Ok(())
+    Ok(pieces)
 }
 
 fn outside(run: &Run) -> Error {
@@ -259,9 +313,9 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Adds the read of `len` bytes at `offset` of a file into memory with protection `prot` at `at`. Memory that the
-    /// program may not write is opened for the moment of the read.
-    pub fn read(&mut self, program: &mut Program, prot: u32, file: i32, at: u64, len: u64, offset: u64) {
+    /// Adds the read of a piece of a file. Memory that the program may not write is opened for the moment of the read.
+    pub fn read(&mut self, program: &mut Program, file: i32, piece: &Piece) {
+        let Piece { at, len, offset, prot } = *piece;
         if self.file != file {
             self.flush(program);
             self.file = file;
@@ -356,4 +410,25 @@ pub fn root(options: &crate::options::RestoreOptions) -> Result<OwnedFd> {
     let path = options.root.clone().unwrap_or_else(|| "/".into());
     let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC;
     nix::fcntl::open(&path, flags, nix::sys::stat::Mode::empty()).doing(|| format!("open the root {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_blocks_that_are_filled_may_become_huge_pages() {
+        const HUGE: u64 = 0x20_0000;
+        let prot = (libc::PROT_READ | libc::PROT_WRITE) as u32;
+        let piece = |at, len, offset| Piece { at, len, offset, prot };
+        let large = piece(0x1f_f000, 0x40_2000, 0x5000);
+        let (blocks, tail) = (piece(HUGE, 0x40_0000, 0x6000), piece(0x60_0000, 0x1000, 0x40_6000));
+        assert_eq!(large.cut(HUGE), (piece(0x1f_f000, 0x1000, 0x5000), Some(blocks), Some(tail)));
+        let small = piece(0x1000, 0x3f_e000, 0);
+        assert_eq!(small.cut(HUGE), (small, None, None));
+        let exact = piece(HUGE, HUGE, 0);
+        assert_eq!(exact.cut(HUGE), (piece(HUGE, 0, 0), Some(exact), None));
+        let read_only = Piece { prot: 1, ..exact };
+        assert_eq!(read_only.cut(HUGE), (read_only, None, None));
+    }
 }

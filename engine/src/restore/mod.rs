@@ -21,6 +21,7 @@ mod threads;
 mod tree;
 mod vdso;
 
+use crate::check::cpu;
 use crate::error::Result;
 use crate::fault;
 use crate::kind;
@@ -52,6 +53,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let started = Instant::now();
     crate::sys::file::widen_table();
     let images = load::load(&options.common.images_dir)?;
+    cpu::require(&options.common.images_dir, options.common.cpu_cap)?;
     pids::await_free(&images)?;
     let root = memory::root(options)?;
     fault::point("loaded")?;

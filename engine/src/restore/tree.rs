@@ -239,6 +239,10 @@ impl<'a> Grower<'a> {
         let ignore = batch.put([1u64, 0, 0, 0].as_bytes());
         batch.call(libc::SYS_rt_sigaction, &[libc::SIGCHLD as u64, ignore.0, 0, 8]);
         batch.call(libc::SYS_close_range, &[0, u64::from(u32::MAX), 0]);
+        // Until the memory stage has read what does not fill a huge page; its children inherit it.
+        if crate::proc::thp::unasked().is_some() {
+            batch.call(libc::SYS_prctl, &[libc::PR_SET_THP_DISABLE as u64, 1, 0, 0, 0]);
+        }
         member.run(layout.stub(), &mut batch)?;
         self.vdso = vdso;
         Ok(())

@@ -15,6 +15,7 @@ pub mod process;
 pub mod ptrace;
 pub mod task;
 pub mod undo;
+pub mod vector;
 
 use std::fmt;
 

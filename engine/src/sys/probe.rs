@@ -74,6 +74,13 @@ impl Area {
         Errno::result(unsafe { libc::madvise(self.start.as_ptr(), page_size(), MADV_GUARD_INSTALL) }).map(drop)
     }
 
+    /// Locks the area's pages as they come in (MLOCK_ONFAULT); it is split from its neighbours then.
+    pub fn lock_on_fault(&mut self) -> Result<(), Errno> {
+        let flags = libc::MLOCK_ONFAULT as libc::c_int;
+        // SAFETY: the area is ours; a lock ends with it.
+        Errno::result(unsafe { libc::mlock2(self.start.as_ptr(), self.len, flags as _) }).map(drop)
+    }
+
     /// Gives the area a name (PR_SET_VMA_ANON_NAME, 5.17 with CONFIG_ANON_VMA_NAME).
     pub fn name(&mut self, name: &std::ffi::CStr) -> Result<(), Errno> {
         const PR_SET_VMA: i32 = 0x5356_4d41;
@@ -180,6 +187,13 @@ pub fn mseal_nothing(area: &Area) -> Result<(), Errno> {
     const SYS_MSEAL: libc::c_long = 462;
     // SAFETY: a length of zero seals nothing.
     Errno::result(unsafe { libc::syscall(SYS_MSEAL, area.address(), 0usize, 0usize) }).map(drop)
+}
+
+/// What this process registered for with membarrier(2) (6.3).
+pub fn barrier_registrations() -> Result<i64, Errno> {
+    const MEMBARRIER_CMD_GET_REGISTRATIONS: i32 = 1 << 9;
+    // SAFETY: it only asks.
+    Errno::result(unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0) })
 }
 
 /// Reads whether timers are made with chosen ids (PR_TIMER_CREATE_RESTORE_IDS, 6.15).

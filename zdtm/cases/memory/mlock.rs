@@ -2,7 +2,7 @@
 //@ needs: [cap:ipc_lock]
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::status_field;
-use crate::tools_maps::{kib, smaps_of, vm_flags};
+use crate::tools_maps::{kib, locks, smaps_of};
 use crate::tools_memory::{Area, page};
 use nix::errno::Errno;
 
@@ -19,14 +19,10 @@ pub fn run(gate: &mut Gate) -> Verdict {
     }
     let total = status_field("self", "VmLck")?;
     gate.checkpoint()?;
-    let flags = |area: &Area| -> Verdict<(bool, bool)> {
-        let flags = vm_flags(area.at(0))?;
-        Ok((flags.contains(&"lo".to_owned()), flags.contains(&"lf".to_owned())))
-    };
-    check_eq("lo and lf of the locked area", flags(&locked)?, (true, false))?;
-    check_eq("lo and lf of the area locked on fault", flags(&on_fault)?, (true, true))?;
-    check_eq("lo and lf of the free area", flags(&free)?, (false, false))?;
     check_eq("VmLck", status_field("self", "VmLck")?, total)?;
+    check_eq("locks of the locked area", locks(locked.at(0))?, vec!["lo".to_owned()])?;
+    check_eq("locks of the area locked on fault", locks(on_fault.at(0))?, vec!["lo".to_owned(), "lf".to_owned()])?;
+    check_eq("locks of the free area", locks(free.at(0))?, vec![])?;
     let resident = |area: &Area| kib(&smaps_of(area.at(0))?["Rss"]);
     let whole = resident(&locked)?;
     check("the locked area is wholly resident", whole >= (8 * page() / 1024) as u64)?;

@@ -1,4 +1,5 @@
 //! Reservations of 1 TiB (PROT_NONE, and writable without reserve) with a few pages in them cost next to nothing.
+//@ timeout: 60 # before 6.7 each dump reads the whole page map
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::status_field;
 use crate::tools_maps::{kib, vm_flags};

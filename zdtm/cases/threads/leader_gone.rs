@@ -1,5 +1,5 @@
 //! The root of the tree lost its main thread: another thread of it checks the state and ends the process.
-//@ needs: [kernel:6.9] # a pidfd of a thread
+//@ needs: [kernel:pidfd_thread]
 use crate::gate::{Gate, Verdict, check_eq, conclude};
 use crate::tools_tasks::{await_that, gettid, stat_fields};
 use crate::tools_threads::spawn;

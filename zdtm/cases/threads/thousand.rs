@@ -5,5 +5,5 @@ use crate::tools_threads::count_in_threads;
 use std::time::Duration;
 
 pub fn run(gate: &mut Gate) -> Verdict {
-    count_in_threads(gate, 1000, Duration::from_millis(20))
+    count_in_threads(gate, 1000, Duration::from_millis(200))
 }

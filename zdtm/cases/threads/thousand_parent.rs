@@ -17,7 +17,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
         })?);
     }
     arrived.wait_for(2);
-    count_in_threads(gate, 1000, Duration::from_millis(20))?;
+    count_in_threads(gate, 1000, Duration::from_millis(200))?;
     leave.set(1);
     children.into_iter().try_for_each(|child| {
         check_eq("the end of a child", wait_status(child.as_raw(), 0), (i64::from(child.as_raw()), 0))

@@ -1,5 +1,6 @@
 //! A process whose main thread has exited lives on in its other threads: the leader stays a zombie in /proc, the parent
 //! cannot reap it, and the process ends with the code that a thread gives.
+//@ needs: [kernel:pidfd_thread]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_tasks::{Word, await_state, child, gettid, task_state, wait_status};
 use std::thread::spawn;
