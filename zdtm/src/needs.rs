@@ -33,8 +33,9 @@ pub enum Need {
     Compiler(String),
 }
 
-/// Features of the kernel by the file in which each shows, or (after a `*`) by a symbol of /proc/kallsyms.
-const FEATURES: [(&str, &str); 17] = [
+/// Features of the kernel by the file in which each shows, (after a `*`) by a symbol of /proc/kallsyms, or (after a `#`)
+/// by a system call that does more than answer ENOSYS.
+const FEATURES: [(&str, &str); 18] = [
     ("autogroup", "/proc/self/autogroup"),
     ("fanotify", "/proc/sys/fs/fanotify"),
     ("hugetlb", "/proc/sys/vm/nr_hugepages"),
@@ -48,6 +49,7 @@ const FEATURES: [(&str, &str); 17] = [
     ("perf", "/proc/sys/kernel/perf_event_paranoid"),
     ("sched_autogroup", "/proc/sys/kernel/sched_autogroup_enabled"),
     ("seccomp", "/proc/sys/kernel/seccomp/actions_avail"),
+    ("secretmem", "#447"), // memfd_secret(2), the same number on every CPU
     ("syscall_user_dispatch", "*set_syscall_user_dispatch"),
     ("sysvipc", "/proc/sysvipc/shm"),
     ("thp", "/sys/kernel/mm/transparent_hugepage"),
@@ -147,7 +149,11 @@ impl Need {
             }
             Need::Feature(index) => {
                 let (name, shown) = FEATURES[*index];
-                let there = shown.strip_prefix('*').map_or_else(|| Path::new(shown).exists(), has_symbol);
+                let there = match shown.split_at(1) {
+                    ("*", symbol) => has_symbol(symbol),
+                    ("#", number) => number.parse().is_ok_and(crate::sys::has_call),
+                    _ => Path::new(shown).exists(),
+                };
                 (there, format!("the kernel has no {name}"))
             }
             Need::Symbol(name) => (has_symbol(name), format!("the kernel has no {name}()")),
