@@ -177,10 +177,6 @@ fn attributes(program: &mut Program, task: &TaskImage) -> Result<()> {
     if core.child_subreaper == Some(true) {
         prctl(program, &[libc::PR_SET_CHILD_SUBREAPER as u64, 1]);
     }
-    let live = task.live.as_ref();
-    if live.is_some_and(|l| l.mm.thp_disabled == Some(true)) {
-        prctl(program, &[libc::PR_SET_THP_DISABLE as u64, 1, 0, 0, 0]);
-    }
     let registered = core.membarrier_registration_mask.unwrap_or(0);
     for command in (0..32).map(|n| 1u64 << n).filter(|c| u64::from(registered) & c != 0) {
         program.call(libc::SYS_membarrier, &[command, 0, 0]);
