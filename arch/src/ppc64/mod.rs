@@ -35,6 +35,8 @@ pub const NR_ARCH_PRCTL: Option<i64> = None;
 pub const NR_MODIFY_LDT: Option<i64> = None;
 /// restart_syscall(2), which the kernel gives user space for an interrupted call with a restart block.
 pub const NR_RESTART: i64 = 0;
+/// Whether personality(2) neither tells of PER_LINUX32 nor lets a thread leave it.
+pub const STAYS_LINUX32: bool = true;
 /// Whether a call that was continued by restart_syscall(2) still shows its first argument.
 pub const RESTART_KEEPS_ARGUMENT: bool = false;
 /// poll(2).

@@ -31,6 +31,8 @@ pub const CODE_ALIGN: usize = 1;
 pub const NR_ARCH_PRCTL: Option<i64> = Some(158);
 /// modify_ldt(2).
 pub const NR_MODIFY_LDT: Option<i64> = Some(154);
+/// Whether personality(2) neither tells of PER_LINUX32 nor lets a thread leave it.
+pub const STAYS_LINUX32: bool = false;
 /// Whether a call that was continued by restart_syscall(2) still shows its first argument.
 pub const RESTART_KEEPS_ARGUMENT: bool = true;
 /// poll(2), which not every CPU has.

@@ -40,8 +40,8 @@ pub fn place(images: &Images, tree: &Tree, numbers: &Numbers) -> Result<()> {
         let Some(live) = &task.live else { continue };
         let mut program = Program::new(&tree.layout);
         mm_map(&mut program, live, numbers);
-        // Threads inherit it.
-        if task.core.personality != 0 {
+        // Threads inherit it, where the leader's own image does not say it once more.
+        if task.core.personality != 0 && task.threads.first().is_some_and(|t| t.extra.personality.is_none()) {
             program.call(libc::SYS_personality, &[u64::from(task.core.personality)]);
         }
         let loginuid = task.core.loginuid.filter(|uid| *uid != own_loginuid && shares_nothing(images, live));
