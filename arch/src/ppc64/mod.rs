@@ -37,7 +37,7 @@ pub const NR_MODIFY_LDT: Option<i64> = None;
 pub const NR_RESTART: i64 = 0;
 /// Whether personality(2) neither tells of PER_LINUX32 nor lets a thread leave it.
 pub const STAYS_LINUX32: bool = true;
-/// Whether a call that was continued by restart_syscall(2) still shows its first argument.
+/// Whether the kernel leaves the first argument where it was when it continues a call by restart_syscall(2).
 pub const RESTART_KEEPS_ARGUMENT: bool = false;
 /// poll(2).
 pub const NR_POLL: Option<i64> = Some(167);
@@ -164,9 +164,14 @@ impl Regs {
     /// What is seen of a call at a stop: the kernel of this CPU shows it.
     pub fn interrupted(&mut self, _word: impl Fn(u64) -> Option<[u8; 4]>, _first: Option<u64>) {}
 
-    /// The registers that let the thread go on: as they are, the kernel decides what becomes of a call.
+    /// The registers that let the thread go on: as they are, the kernel decides what becomes of a call. But for a call
+    /// with a restart block, which is continued here as the kernel would, with its first argument in place: a dump
+    /// that finds it then can tell what it was. A handler that runs first makes it end with EINTR either way.
     pub fn given_back(&self, _handler: Option<bool>) -> Regs {
-        *self
+        match self.syscall() {
+            Some(_) if self.result() == restart::BLOCK => self.rewound(true),
+            _ => *self,
+        }
     }
 
     /// These registers with an interrupted call wound back to its instruction, as the kernel would do it where no
@@ -211,13 +216,23 @@ impl Regs {
         self.result()
     }
 
+    /// Whether [`Regs::argument`] still knows the first argument of a call that is continued by restart_syscall(2):
+    /// where the kernel continued it, its own error is there, as the two instructions tell it.
+    pub fn keeps_argument(&self) -> bool {
+        ![restart::BLOCK, -restart::BLOCK].contains(&(self.orig_gpr3 as i64))
+    }
+
     /// Of a sleep that is continued by restart_syscall(2), whether it is clock_nanosleep(2) rather than nanosleep(2);
     /// `None` where that cannot be told. `is_time` says whether a time stands at an address.
     ///
-    /// The kernel leaves its own error in the first argument. A relative sleep is the same by either clock that has
-    /// restart blocks, and nanosleep can begin again with the time left, where the program asked for that.
+    /// Without the first argument, a relative sleep is the same by either clock that has restart blocks, and nanosleep can
+    /// begin again with the time left, where the program asked for that.
     pub fn restarted_sleep(&mut self, is_time: impl Fn(u64) -> bool) -> Option<bool> {
         const CLOCK_MONOTONIC: u64 = 1;
+        if self.keeps_argument() {
+            // A pointer, or the number of a clock.
+            return Some(self.argument(0) < 4096);
+        }
         let (clock, first) = match self.argument(1) {
             // No flags and a time: the clock's call. nanosleep without a place for the time left seldom looks so.
             0 if is_time(self.argument(2)) => (true, CLOCK_MONOTONIC),
@@ -266,6 +281,8 @@ mod tests {
         assert_eq!((back.nip, back.gpr[3], back.gpr[0], back.syscall()), (0x1000, 7, 3, None));
         let block = in_call(trap::SC, restart::BLOCK);
         assert_eq!(block.rewound(true).gpr[0], 0);
+        assert_eq!(block.given_back(None), block.rewound(true));
+        assert!(block.keeps_argument());
         let ended = block.rewound(false);
         assert_eq!((ended.nip, ended.result()), (0x1004, -4));
     }

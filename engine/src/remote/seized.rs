@@ -157,6 +157,10 @@ impl Seized {
 
     /// Lets the thread run until it sleeps in restart_syscall(2), or for a moment; says where it sleeps.
     fn run_on(&mut self) -> Result<String> {
+        if !native::RESTART_KEEPS_ARGUMENT {
+            ptrace::set_regs(self.tid, &self.regs.given_back(None))
+                .doing(|| format!("let task {} go on with its call", self.tid))?;
+        }
         self.passing = true;
         self.resume()?;
         let place = self.place_of_sleep();
@@ -177,7 +181,7 @@ impl Seized {
                 clock.map(|clock| if clock { libc::SYS_clock_nanosleep } else { libc::SYS_nanosleep })
             }
             // The call cannot begin again.
-            _ if !native::RESTART_KEEPS_ARGUMENT => None,
+            _ if !self.regs.keeps_argument() => None,
             p if p.contains("futex") => Some(libc::SYS_futex),
             p if p.contains("poll") => native::NR_POLL,
             _ => None,
