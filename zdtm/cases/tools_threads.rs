@@ -171,7 +171,8 @@ thread_local! {
 /// same thread id, at the same address, and with nothing but its own steps.
 pub fn count_in_threads(gate: &mut Gate, number: usize, pause: Duration) -> Verdict {
     let (shown, stop) = (Word::shared_many(number)?, Word::shared()?);
-    let pause = pause.mul_f64(slowness());
+    // Squared: fewer are to wake in a time, and each takes longer.
+    let pause = pause.mul_f64(slowness().powi(2));
     let mut threads = Vec::new();
     for shown in shown {
         threads.push(spawn(move || {
