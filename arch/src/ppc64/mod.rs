@@ -25,6 +25,8 @@ pub const ELF_DATA: u8 = 1;
 pub const ELF_FLAGS: u32 = 2;
 /// The system call instruction, `sc`.
 pub const SYSCALL: [u8; 4] = [0x02, 0x00, 0x00, 0x44];
+/// The other system call instruction, `scv 0`.
+const SYSCALL_VECTORED: [u8; 4] = [0x01, 0x00, 0x00, 0x44];
 /// The size of the system call instruction, in bytes.
 pub const SYSCALL_LEN: u64 = 4;
 /// Where instructions may begin: at multiples of so many bytes.
@@ -161,17 +163,19 @@ impl Regs {
         }
     }
 
-    /// What is seen of a call at a stop: the kernel of this CPU shows it.
-    pub fn interrupted(&mut self, _word: impl Fn(u64) -> Option<[u8; 4]>, _first: Option<u64>) {}
-
-    /// The registers that let the thread go on: as they are, the kernel decides what becomes of a call. But for a call
-    /// with a restart block, which is continued here as the kernel would, with its first argument in place: a dump
-    /// that finds it then can tell what it was. A handler that runs first makes it end with EINTR either way.
-    pub fn given_back(&self, _handler: Option<bool>) -> Regs {
-        match self.syscall() {
-            Some(_) if self.result() == restart::BLOCK => self.rewound(true),
-            _ => *self,
+    /// What is seen of a call at a stop: the kernel of this CPU shows it. One that we sent on by restart_syscall(2), and
+    /// that has not come to that yet, is in it already.
+    pub fn interrupted(&mut self, word: impl Fn(u64) -> Option<[u8; 4]>, _first: Option<u64>) {
+        let calls = || word(self.nip).is_some_and(|word| [SYSCALL, SYSCALL_VECTORED].contains(&word));
+        if self.syscall().is_none() && self.gpr[0] == NR_RESTART as u64 && calls() {
+            self.orig_gpr3 = self.gpr[3];
+            self.put_in_call(NR_RESTART, self.nip + SYSCALL_LEN, restart::BLOCK, word);
         }
+    }
+
+    /// The registers that let the thread go on: as they are, the kernel decides what becomes of a call.
+    pub fn given_back(&self, _handler: Option<bool>) -> Regs {
+        *self
     }
 
     /// These registers with an interrupted call wound back to its instruction, as the kernel would do it where no
@@ -204,8 +208,8 @@ impl Regs {
     pub fn put_in_call(&mut self, nr: i64, ip: u64, result: i64, word: impl Fn(u64) -> Option<[u8; 4]>) {
         self.set_ip(ip);
         self.set_syscall(Some(nr));
-        // `scv 0` tells its errors otherwise.
-        if word(ip.wrapping_sub(SYSCALL_LEN)) == Some(0x4400_0001u32.to_le_bytes()) {
+        // It tells its errors otherwise.
+        if word(ip.wrapping_sub(SYSCALL_LEN)) == Some(SYSCALL_VECTORED) {
             self.trap = trap::SCV;
         }
         self.set_result(result);
@@ -276,12 +280,22 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_was_sent_on_is_in_its_restart() {
+        let mut regs = in_call(trap::SC, restart::BLOCK).rewound(true);
+        regs.interrupted(|at| (at == 0x1000).then_some(SYSCALL), None);
+        assert_eq!((regs.nip, regs.syscall(), regs.result()), (0x1004, Some(NR_RESTART), restart::BLOCK));
+        assert_eq!(regs.argument(0), 7);
+        let mut other = Regs { nip: 0x1000, ..Regs::default() };
+        other.interrupted(|_| Some([0; 4]), None);
+        assert_eq!(other.syscall(), None);
+    }
+
+    #[test]
     fn a_call_is_wound_back_to_its_instruction() {
         let back = in_call(trap::SC, restart::SYS).rewound(true);
         assert_eq!((back.nip, back.gpr[3], back.gpr[0], back.syscall()), (0x1000, 7, 3, None));
         let block = in_call(trap::SC, restart::BLOCK);
         assert_eq!(block.rewound(true).gpr[0], 0);
-        assert_eq!(block.given_back(None), block.rewound(true));
         assert!(block.keeps_argument());
         let ended = block.rewound(false);
         assert_eq!((ended.nip, ended.result()), (0x1004, -4));

@@ -378,8 +378,9 @@ fn thread(mut seized: Seized, stopped_by: Option<u32>, outside: Outside) -> Resu
         return Err(Error::unsupported(format!("task {tid}"), reason));
     }
     // One that is stopped would go on.
-    if stopped_by.is_none() {
-        seized.resolve_restart()?;
+    match stopped_by {
+        None => seized.resolve_restart()?,
+        Some(_) => seized.set_stopped(),
     }
     seized.abort_rseq()?;
     Ok(Thread { seized, outside, stopped_by })

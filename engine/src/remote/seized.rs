@@ -29,6 +29,8 @@ pub struct Seized {
     in_call: bool,
     /// Signals that arrive are delivered: it runs its own program, for a moment.
     passing: bool,
+    /// Its process is stopped, and stays so.
+    stopped: bool,
     /// What our calls would destroy of its state.
     lost: Option<State>,
     /// The signals whose handlers have SA_RESTART, bit n-1 for signal n; all, as long as nothing is known of them.
@@ -90,6 +92,7 @@ impl Seized {
             restarted: None,
             in_call: before.is_some(),
             passing: false,
+            stopped: false,
             lost: None,
             restarting: u64::MAX,
         };
@@ -121,6 +124,11 @@ impl Seized {
     /// Notes which handlers have SA_RESTART, bit n-1 for signal n.
     pub fn set_restarting(&mut self, signals: u64) {
         self.restarting = signals;
+    }
+
+    /// Notes that its process is stopped.
+    pub fn set_stopped(&mut self) {
+        self.stopped = true;
     }
 
     /// Finds out what a thread in restart_syscall(2) really waits for: lets it go back to its wait for a moment, sees
@@ -158,7 +166,7 @@ impl Seized {
     /// Lets the thread run until it sleeps in restart_syscall(2), or for a moment; says where it sleeps.
     fn run_on(&mut self) -> Result<String> {
         if !native::RESTART_KEEPS_ARGUMENT {
-            ptrace::set_regs(self.tid, &self.regs.given_back(None))
+            ptrace::set_regs(self.tid, &self.going_on())
                 .doing(|| format!("let task {} go on with its call", self.tid))?;
         }
         self.passing = true;
@@ -421,14 +429,26 @@ impl Seized {
     pub(super) fn restore(&mut self) -> Result<()> {
         if self.dirty && !self.gone {
             ptrace::set_sigmask(self.tid, self.mask).doing(|| format!("give task {} its mask back", self.tid))?;
-            let regs = self.regs.given_back(None);
-            ptrace::set_regs(self.tid, &regs).doing(|| format!("give task {} its registers back", self.tid))?;
+            ptrace::set_regs(self.tid, &self.going_on())
+                .doing(|| format!("give task {} its registers back", self.tid))?;
             if let Some(lost) = self.lost.take() {
                 ptrace::set_state(self.tid, &lost).doing(|| format!("give task {} its vectors back", self.tid))?;
             }
             self.dirty = false;
         }
         Ok(())
+    }
+
+    /// The registers that it goes on with. Where the kernel would destroy the first argument of a call with a restart
+    /// block, the call is sent on by us as the kernel would: a dump that finds it then can tell what it was. A thread
+    /// that stays stopped shows its call itself, as long as it does not go on. A handler that runs first makes the call
+    /// end with EINTR either way.
+    fn going_on(&self) -> Regs {
+        let block = self.regs.syscall().is_some() && self.regs.result() == restart::BLOCK;
+        if block && !native::RESTART_KEEPS_ARGUMENT && !self.stopped {
+            return self.regs.rewound(true);
+        }
+        self.regs.given_back(None)
     }
 
     /// Ends an interrupted call with EINTR where a handler runs first and that is the rule, on a CPU whose kernel does
