@@ -138,6 +138,17 @@ impl Seized {
     /// or about to make it. One that was not seen asleep before is let go until its registers show that it is in it:
     /// until it stands at restart_syscall(2).
     pub fn resolve_restart(&mut self) -> Result<()> {
+        self.find_restarted()?;
+        if !native::RESTART_KEEPS_ARGUMENT && self.is_restarted() {
+            // At once: it then holds also if we are killed from now on.
+            self.dirty = true;
+            ptrace::set_regs(self.tid, &self.going_on())
+                .doing(|| format!("keep the argument of the call of task {}", self.tid))?;
+        }
+        Ok(())
+    }
+
+    fn find_restarted(&mut self) -> Result<()> {
         const ROUNDS: usize = 8;
         for _ in 0..ROUNDS {
             let Some(nr) = self.regs.syscall().filter(|_| self.regs.result() == restart::BLOCK) else { break };
@@ -214,7 +225,7 @@ impl Seized {
         let mut state = State::default();
         ptrace::register_sets(self.tid, stub::HOME_SETS, &mut state)
             .doing(|| format!("read the registers of task {}", self.tid))?;
-        Ok(stub::way_home(at.0, &self.regs.rewound(true), self.mask, &state))
+        Ok(stub::way_home(at.0, &self.begun_again().unwrap_or(self.regs).rewound(true), self.mask, &state))
     }
 
     /// Where in the kernel the thread sleeps in restart_syscall(2): the innermost frame that says so, or nothing when
@@ -439,16 +450,32 @@ impl Seized {
         Ok(())
     }
 
+    /// Whether it is in a call that the kernel continues by its restart block.
+    fn is_restarted(&self) -> bool {
+        self.regs.syscall().is_some() && self.regs.result() == restart::BLOCK
+    }
+
     /// The registers that it goes on with. Where the kernel would destroy the first argument of a call with a restart
-    /// block, the call is sent on by us as the kernel would: a dump that finds it then can tell what it was. A thread
-    /// that stays stopped shows its call itself, as long as it does not go on. A handler that runs first makes the call
-    /// end with EINTR either way.
+    /// block, the call is sent on by us as the kernel would: a dump that finds it then can tell what it was. A handler
+    /// that runs first makes the call end with EINTR either way. A thread that stays stopped shows its call itself, as
+    /// long as it does not go on; where the kernel hides it, it begins again.
     fn going_on(&self) -> Regs {
-        let block = self.regs.syscall().is_some() && self.regs.result() == restart::BLOCK;
-        if block && !native::RESTART_KEEPS_ARGUMENT && !self.stopped {
+        if self.is_restarted() && !native::RESTART_KEEPS_ARGUMENT && !self.stopped {
             return self.regs.rewound(true);
         }
-        self.regs.given_back(None)
+        let again = self.begun_again().filter(|_| native::HIDES_CALLS);
+        again.unwrap_or(self.regs).given_back(None)
+    }
+
+    /// Of a stopped thread, its registers with a call that is to begin again rather than to be continued: nothing would
+    /// name that call in restart_syscall(2) before it runs.
+    fn begun_again(&self) -> Option<Regs> {
+        if !self.stopped || !self.is_restarted() || self.regs.syscall() == Some(NR_RESTART) {
+            return None;
+        }
+        let mut regs = self.regs;
+        regs.set_result(restart::NO_HAND);
+        Some(regs)
     }
 
     /// Ends an interrupted call with EINTR where a handler runs first and that is the rule, on a CPU whose kernel does
