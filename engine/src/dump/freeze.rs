@@ -116,8 +116,8 @@ impl Drop for Freezer {
         let until = Instant::now() + Duration::from_secs(1);
         while let Some((_, tid)) = self.asked.pop() {
             let in_time = |_: &Freezer, _| if Instant::now() < until { Ok(()) } else { Err(Error::Cancelled) };
-            if let Ok(Some(_)) = self.await_stop(tid, in_time) {
-                let _ = Seized::adopt(tid, self.asleep.remove(&tid));
+            if let Ok(Some(signal)) = self.await_stop(tid, in_time) {
+                let _ = Seized::adopt(tid, self.asleep.remove(&tid), signal != libc::SIGTRAP);
             }
         }
     }
@@ -186,7 +186,8 @@ impl Freezer {
             self.asked.pop();
             if let Some(signal) = stopped {
                 let stopped_by = (signal != libc::SIGTRAP).then_some(signal as u32);
-                self.threads.entry(pid).or_default().push((Seized::adopt(tid, self.asleep.remove(&tid))?, stopped_by));
+                let seized = Seized::adopt(tid, self.asleep.remove(&tid), stopped_by.is_some())?;
+                self.threads.entry(pid).or_default().push((seized, stopped_by));
             }
         }
         Ok(())
@@ -378,9 +379,8 @@ fn thread(mut seized: Seized, stopped_by: Option<u32>, outside: Outside) -> Resu
         return Err(Error::unsupported(format!("task {tid}"), reason));
     }
     // One that is stopped would go on.
-    match stopped_by {
-        None => seized.resolve_restart()?,
-        Some(_) => seized.set_stopped(),
+    if stopped_by.is_none() {
+        seized.resolve_restart()?;
     }
     seized.abort_rseq()?;
     Ok(Thread { seized, outside, stopped_by })

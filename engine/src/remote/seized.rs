@@ -64,8 +64,9 @@ impl Asleep {
 }
 
 impl Seized {
-    /// Takes over the thread `tid`, which is attached and stopped, and `asleep` before.
-    pub fn adopt(tid: Pid, asleep: Option<Asleep>) -> Result<Seized> {
+    /// Takes over the thread `tid`, which is attached and halted, and `asleep` before; `stopped` says that its process
+    /// is, and stays so.
+    pub fn adopt(tid: Pid, asleep: Option<Asleep>, stopped: bool) -> Result<Seized> {
         let mut regs = match ptrace::regs(tid) {
             Err(sys::Errno::ENOTSUP) => {
                 let _ = ptrace::detach(tid, 0);
@@ -92,11 +93,12 @@ impl Seized {
             restarted: None,
             in_call: before.is_some(),
             passing: false,
-            stopped: false,
+            stopped,
             lost: None,
             restarting: u64::MAX,
         };
         seized.mend_interruption();
+        seized.keep_argument();
         Ok(seized)
     }
 
@@ -126,11 +128,6 @@ impl Seized {
         self.restarting = signals;
     }
 
-    /// Notes that its process is stopped.
-    pub fn set_stopped(&mut self) {
-        self.stopped = true;
-    }
-
     /// Finds out what a thread in restart_syscall(2) really waits for: lets it go back to its wait for a moment, sees
     /// where in the kernel it sleeps, and stops it again. The restart block is not touched by that.
     ///
@@ -138,17 +135,6 @@ impl Seized {
     /// or about to make it. One that was not seen asleep before is let go until its registers show that it is in it:
     /// until it stands at restart_syscall(2).
     pub fn resolve_restart(&mut self) -> Result<()> {
-        self.find_restarted()?;
-        if !native::RESTART_KEEPS_ARGUMENT && self.is_restarted() {
-            // At once: it then holds also if we are killed from now on.
-            self.dirty = true;
-            ptrace::set_regs(self.tid, &self.going_on())
-                .doing(|| format!("keep the argument of the call of task {}", self.tid))?;
-        }
-        Ok(())
-    }
-
-    fn find_restarted(&mut self) -> Result<()> {
         const ROUNDS: usize = 8;
         for _ in 0..ROUNDS {
             let Some(nr) = self.regs.syscall().filter(|_| self.regs.result() == restart::BLOCK) else { break };
@@ -176,10 +162,6 @@ impl Seized {
 
     /// Lets the thread run until it sleeps in restart_syscall(2), or for a moment; says where it sleeps.
     fn run_on(&mut self) -> Result<String> {
-        if !native::RESTART_KEEPS_ARGUMENT {
-            ptrace::set_regs(self.tid, &self.going_on())
-                .doing(|| format!("let task {} go on with its call", self.tid))?;
-        }
         self.passing = true;
         self.resume()?;
         let place = self.place_of_sleep();
@@ -188,6 +170,7 @@ impl Seized {
         self.regs = halted?;
         self.mask = ptrace::sigmask(self.tid).doing(|| format!("read the signal mask of task {}", self.tid))?;
         self.look_at_call();
+        self.keep_argument();
         Ok(place)
     }
 
@@ -281,6 +264,16 @@ impl Seized {
             self.dirty = true;
             // At once: it then holds also if we are killed from now on.
             let _ = ptrace::set_regs(self.tid, &self.regs);
+        }
+    }
+
+    /// Where the kernel would destroy an argument of the call when it continues it, the thread is told to go on as
+    /// [`Seized::going_on`] says.
+    fn keep_argument(&mut self) {
+        if !native::RESTART_KEEPS_ARGUMENT && self.is_restarted() {
+            self.dirty = true;
+            // At once: it then holds also if we are killed from now on.
+            let _ = ptrace::set_regs(self.tid, &self.going_on());
         }
     }
 
@@ -384,6 +377,7 @@ impl Seized {
             self.escaped(&regs)?;
             if !leftover.is_inside(&self.regs) {
                 self.mend_interruption();
+                self.keep_argument();
                 self.abort_rseq()?;
             }
         }
