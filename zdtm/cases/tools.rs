@@ -16,8 +16,12 @@ pub fn status_field(pid: &str, name: &str) -> Verdict<String> {
 
 /// How long a case waits for what must come: twenty seconds, more on slow machines.
 pub fn patience() -> Duration {
-    let factor = std::env::var("ZDTM_PATIENCE").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
-    Duration::from_secs(20).mul_f64(factor)
+    Duration::from_secs(20).mul_f64(slowness())
+}
+
+/// How many times slower than usual this machine is taken to be.
+pub fn slowness() -> f64 {
+    std::env::var("ZDTM_PATIENCE").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0)
 }
 
 /// Waits for a child that must exit with code 0.

@@ -34,12 +34,16 @@ pub fn clock(id: i32) -> Verdict<Duration> {
     Ok(nix::time::clock_gettime(nix::time::ClockId::from_raw(id))?.into())
 }
 
-/// The call by which the C library waits for an epoll set.
-#[cfg(not(target_arch = "aarch64"))]
-pub const WAIT: i64 = libc::SYS_epoll_wait;
-/// The call by which the C library waits for an epoll set.
-#[cfg(target_arch = "aarch64")]
-pub const WAIT: i64 = libc::SYS_epoll_pwait;
+/// The number of the call by which the C library waits for an epoll set: epoll_wait(2), or epoll_pwait(2) where there is
+/// no other.
+pub fn wait_call() -> i64 {
+    match std::env::consts::ARCH {
+        "x86_64" => 232,
+        "powerpc64" => 238,
+        "s390x" => 251,
+        _ => libc::SYS_epoll_pwait,
+    }
+}
 
 /// An epoll set.
 pub fn epoll() -> Verdict<OwnedFd> {

@@ -4,7 +4,7 @@ use crate::gate::{Gate, Verdict, check, check_eq, fail};
 use crate::tools::{patience, wait_ok};
 use crate::tools_files::{read_once, write_once};
 use crate::tools_memory::Area;
-use nix::errno::Errno;
+use crate::tools_tasks::clone_child;
 use nix::unistd::Pid;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -46,18 +46,8 @@ pub fn await_call(task: Pid, number: i64) -> Verdict {
 
 /// Forks a child that shares with its parent what `flags` (CLONE_FILES, CLONE_FS) say; else as `Gate::fork`.
 pub fn fork_sharing(gate: &mut Gate, flags: i32, body: impl FnOnce(&mut Gate) -> Verdict) -> Verdict<Pid> {
-    let flags = (flags | libc::SIGCHLD) as libc::c_ulong;
-    // SAFETY: without CLONE_VM and with no new stack this is a fork: the child runs on a copy of this thread's state.
-    let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, 0usize, 0usize, 0usize, 0usize) })?;
-    if pid != 0 {
-        return Ok(Pid::from_raw(i32::try_from(pid)?));
-    }
-    let verdict = body(gate);
-    if let Err(failure) = &verdict {
-        eprintln!("child: {failure}");
-    }
-    // SAFETY: _exit only ends the process.
-    unsafe { libc::_exit(i32::from(verdict.is_err())) }
+    // Not `clone`, whose arguments have another order on s390x.
+    clone_child(gate, (flags, libc::SIGCHLD, 0), body)
 }
 
 /// Forks a child that may lose its way to the verdict (by chroot or by privileges): its failure goes to the log.

@@ -50,11 +50,16 @@ impl Info {
         i32::from_ne_bytes(bytes)
     }
 
+    /// The long number at byte `at`: 32 user time, 40 system time of a child.
+    pub fn u64(&self, at: usize) -> u64 {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&self.0[at..at + 8]);
+        u64::from_ne_bytes(bytes)
+    }
+
     /// The value that came with the signal (`si_value`).
     pub fn value(&self) -> u64 {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&self.0[24..32]);
-        u64::from_ne_bytes(bytes)
+        self.u64(24)
     }
 }
 

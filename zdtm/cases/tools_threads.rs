@@ -2,6 +2,7 @@
 //! futex calls.
 
 use crate::gate::{Gate, Verdict, check, check_eq, fail};
+use crate::tools::slowness;
 use crate::tools_tasks::{Outcome, Word, await_that, gettid, outcome};
 use std::ffi::{c_int, c_long};
 use std::fmt::Debug;
@@ -165,10 +166,13 @@ thread_local! {
     static COUNT: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-/// Has `number` threads count in thread-local memory, a step each `pause`; every one must go on after the gate with the
+/// Has `number` threads count in thread-local memory, a step each `pause` (longer on a slow machine, whose CPUs would do
+/// nothing but wake a thousand threads); every one must go on after the gate with the
 /// same thread id, at the same address, and with nothing but its own steps.
 pub fn count_in_threads(gate: &mut Gate, number: usize, pause: Duration) -> Verdict {
     let (shown, stop) = (Word::shared_many(number)?, Word::shared()?);
+    // Squared: fewer are to wake in a time, and each takes longer.
+    let pause = pause.mul_f64(slowness().powi(2));
     let mut threads = Vec::new();
     for shown in shown {
         threads.push(spawn(move || {

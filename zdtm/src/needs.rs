@@ -33,9 +33,9 @@ pub enum Need {
     Compiler(String),
 }
 
-/// Features of the kernel by the file in which each shows, or (after a `*`) by a symbol of /proc/kallsyms; [`ASKED`] where
-/// a call tells.
-const FEATURES: [(&str, &str); 18] = [
+/// Features of the kernel by the file in which each shows, (after a `*`) by a symbol of /proc/kallsyms, or (after a `#`)
+/// by a system call that does more than answer ENOSYS; [`ASKED`] where more must be asked.
+const FEATURES: [(&str, &str); 19] = [
     ("autogroup", "/proc/self/autogroup"),
     ("fanotify", "/proc/sys/fs/fanotify"),
     ("hugetlb", "/proc/sys/vm/nr_hugepages"),
@@ -50,6 +50,7 @@ const FEATURES: [(&str, &str); 18] = [
     ("sched_autogroup", "/proc/sys/kernel/sched_autogroup_enabled"),
     ("pidfd_thread", ASKED),
     ("seccomp", "/proc/sys/kernel/seccomp/actions_avail"),
+    ("secretmem", "#447"), // memfd_secret(2), the same number on every CPU
     ("syscall_user_dispatch", "*set_syscall_user_dispatch"),
     ("sysvipc", "/proc/sysvipc/shm"),
     ("thp", "/sys/kernel/mm/transparent_hugepage"),
@@ -152,10 +153,11 @@ impl Need {
             }
             Need::Feature(index) => {
                 let (name, shown) = FEATURES[*index];
-                let there = match shown.strip_prefix('*') {
-                    Some(symbol) => has_symbol(symbol),
-                    None if shown == ASKED => answers(name),
-                    None => Path::new(shown).exists(),
+                let there = match shown.split_at(1) {
+                    _ if shown == ASKED => answers(name),
+                    ("*", symbol) => has_symbol(symbol),
+                    ("#", number) => number.parse().is_ok_and(crate::sys::has_call),
+                    _ => Path::new(shown).exists(),
                 };
                 (there, format!("the kernel has no {name}"))
             }

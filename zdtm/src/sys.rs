@@ -126,6 +126,14 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     }
 }
 
+/// Whether the kernel has a system call that refuses arguments of nothing but ones, flags above all.
+pub fn has_call(number: libc::c_long) -> bool {
+    let none: libc::c_long = -1;
+    // SAFETY: no address and no descriptor is −1, and no set of flags that a kernel takes.
+    let failed = unsafe { libc::syscall(number, none, none, none, none, none, none) } == -1;
+    !failed || io::Error::last_os_error().raw_os_error() != Some(libc::ENOSYS)
+}
+
 /// Collects a child that ended: its pid and status, none while (without `block`) all live on.
 ///
 /// Not the standard library's or nix's: the one waits for a single child, the other fails on real-time signals.

@@ -39,7 +39,9 @@ pub const NR_ARCH_PRCTL: Option<i64> = None;
 pub const NR_MODIFY_LDT: Option<i64> = None;
 /// restart_syscall(2), which the kernel gives user space for an interrupted call with a restart block.
 pub const NR_RESTART: i64 = 128;
-/// Whether a call that was continued by restart_syscall(2) still shows its first argument.
+/// Whether personality(2) neither tells of PER_LINUX32 nor lets a thread leave it.
+pub const STAYS_LINUX32: bool = false;
+/// Whether the kernel leaves the first argument where it was when it continues a call by restart_syscall(2).
 pub const RESTART_KEEPS_ARGUMENT: bool = true;
 /// poll(2), which this CPU has not.
 pub const NR_POLL: Option<i64> = None;
@@ -204,6 +206,11 @@ impl Regs {
     pub fn call_outcome(&self, at: u64) -> i64 {
         // The kernel has wound it back already.
         if self.pc == at { calls::interrupted_by_stop(self.x[8] as i64, |n| self.x[n]) } else { self.result() }
+    }
+
+    /// Whether [`Regs::argument`] still knows the first argument of a call that is continued by restart_syscall(2).
+    pub fn keeps_argument(&self) -> bool {
+        true
     }
 
     /// Of a sleep that is continued by restart_syscall(2), whether it is clock_nanosleep(2) rather than nanosleep(2);

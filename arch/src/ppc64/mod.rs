@@ -25,6 +25,8 @@ pub const ELF_DATA: u8 = 1;
 pub const ELF_FLAGS: u32 = 2;
 /// The system call instruction, `sc`.
 pub const SYSCALL: [u8; 4] = [0x02, 0x00, 0x00, 0x44];
+/// The other system call instruction, `scv 0`.
+const SYSCALL_VECTORED: [u8; 4] = [0x01, 0x00, 0x00, 0x44];
 /// The size of the system call instruction, in bytes.
 pub const SYSCALL_LEN: u64 = 4;
 /// Where instructions may begin: at multiples of so many bytes.
@@ -35,7 +37,9 @@ pub const NR_ARCH_PRCTL: Option<i64> = None;
 pub const NR_MODIFY_LDT: Option<i64> = None;
 /// restart_syscall(2), which the kernel gives user space for an interrupted call with a restart block.
 pub const NR_RESTART: i64 = 0;
-/// Whether a call that was continued by restart_syscall(2) still shows its first argument.
+/// Whether personality(2) neither tells of PER_LINUX32 nor lets a thread leave it.
+pub const STAYS_LINUX32: bool = true;
+/// Whether the kernel leaves the first argument where it was when it continues a call by restart_syscall(2).
 pub const RESTART_KEEPS_ARGUMENT: bool = false;
 /// poll(2).
 pub const NR_POLL: Option<i64> = Some(167);
@@ -159,8 +163,15 @@ impl Regs {
         }
     }
 
-    /// What is seen of a call at a stop: the kernel of this CPU shows it.
-    pub fn interrupted(&mut self, _word: impl Fn(u64) -> Option<[u8; 4]>, _first: Option<u64>) {}
+    /// What is seen of a call at a stop: the kernel of this CPU shows it. One that we sent on by restart_syscall(2), and
+    /// that has not come to that yet, is in it already.
+    pub fn interrupted(&mut self, word: impl Fn(u64) -> Option<[u8; 4]>, _first: Option<u64>) {
+        let calls = || word(self.nip).is_some_and(|word| [SYSCALL, SYSCALL_VECTORED].contains(&word));
+        if self.syscall().is_none() && self.gpr[0] == NR_RESTART as u64 && calls() {
+            self.orig_gpr3 = self.gpr[3];
+            self.put_in_call(NR_RESTART, self.nip + SYSCALL_LEN, restart::BLOCK, word);
+        }
+    }
 
     /// The registers that let the thread go on: as they are, the kernel decides what becomes of a call.
     pub fn given_back(&self, _handler: Option<bool>) -> Regs {
@@ -197,8 +208,8 @@ impl Regs {
     pub fn put_in_call(&mut self, nr: i64, ip: u64, result: i64, word: impl Fn(u64) -> Option<[u8; 4]>) {
         self.set_ip(ip);
         self.set_syscall(Some(nr));
-        // `scv 0` tells its errors otherwise.
-        if word(ip.wrapping_sub(SYSCALL_LEN)) == Some(0x4400_0001u32.to_le_bytes()) {
+        // It tells its errors otherwise.
+        if word(ip.wrapping_sub(SYSCALL_LEN)) == Some(SYSCALL_VECTORED) {
             self.trap = trap::SCV;
         }
         self.set_result(result);
@@ -209,13 +220,23 @@ impl Regs {
         self.result()
     }
 
+    /// Whether [`Regs::argument`] still knows the first argument of a call that is continued by restart_syscall(2):
+    /// where the kernel continued it, its own error is there, as the two instructions tell it.
+    pub fn keeps_argument(&self) -> bool {
+        ![restart::BLOCK, -restart::BLOCK].contains(&(self.orig_gpr3 as i64))
+    }
+
     /// Of a sleep that is continued by restart_syscall(2), whether it is clock_nanosleep(2) rather than nanosleep(2);
     /// `None` where that cannot be told. `is_time` says whether a time stands at an address.
     ///
-    /// The kernel leaves its own error in the first argument. A relative sleep is the same by either clock that has
-    /// restart blocks, and nanosleep can begin again with the time left, where the program asked for that.
+    /// Without the first argument, a relative sleep is the same by either clock that has restart blocks, and nanosleep can
+    /// begin again with the time left, where the program asked for that.
     pub fn restarted_sleep(&mut self, is_time: impl Fn(u64) -> bool) -> Option<bool> {
         const CLOCK_MONOTONIC: u64 = 1;
+        if self.keeps_argument() {
+            // A pointer, or the number of a clock.
+            return Some(self.argument(0) < 4096);
+        }
         let (clock, first) = match self.argument(1) {
             // No flags and a time: the clock's call. nanosleep without a place for the time left seldom looks so.
             0 if is_time(self.argument(2)) => (true, CLOCK_MONOTONIC),
@@ -259,11 +280,23 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_was_sent_on_is_in_its_restart() {
+        let mut regs = in_call(trap::SC, restart::BLOCK).rewound(true);
+        regs.interrupted(|at| (at == 0x1000).then_some(SYSCALL), None);
+        assert_eq!((regs.nip, regs.syscall(), regs.result()), (0x1004, Some(NR_RESTART), restart::BLOCK));
+        assert_eq!(regs.argument(0), 7);
+        let mut other = Regs { nip: 0x1000, ..Regs::default() };
+        other.interrupted(|_| Some([0; 4]), None);
+        assert_eq!(other.syscall(), None);
+    }
+
+    #[test]
     fn a_call_is_wound_back_to_its_instruction() {
         let back = in_call(trap::SC, restart::SYS).rewound(true);
         assert_eq!((back.nip, back.gpr[3], back.gpr[0], back.syscall()), (0x1000, 7, 3, None));
         let block = in_call(trap::SC, restart::BLOCK);
         assert_eq!(block.rewound(true).gpr[0], 0);
+        assert!(block.keeps_argument());
         let ended = block.rewound(false);
         assert_eq!((ended.nip, ended.result()), (0x1004, -4));
     }

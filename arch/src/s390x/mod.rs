@@ -35,7 +35,9 @@ pub const NR_ARCH_PRCTL: Option<i64> = None;
 pub const NR_MODIFY_LDT: Option<i64> = None;
 /// restart_syscall(2), which the kernel gives user space for an interrupted call with a restart block.
 pub const NR_RESTART: i64 = 7;
-/// Whether a call that was continued by restart_syscall(2) still shows its first argument.
+/// Whether personality(2) neither tells of PER_LINUX32 nor lets a thread leave it.
+pub const STAYS_LINUX32: bool = true;
+/// Whether the kernel leaves the first argument where it was when it continues a call by restart_syscall(2).
 pub const RESTART_KEEPS_ARGUMENT: bool = true;
 /// poll(2).
 pub const NR_POLL: Option<i64> = Some(168);
@@ -168,6 +170,11 @@ impl Regs {
     /// What a call made by [`Regs::at_call`] came to: its result, one of [`restart`] where it was interrupted.
     pub fn call_outcome(&self, _at: u64) -> i64 {
         self.result()
+    }
+
+    /// Whether [`Regs::argument`] still knows the first argument of a call that is continued by restart_syscall(2).
+    pub fn keeps_argument(&self) -> bool {
+        true
     }
 
     /// Of a sleep that is continued by restart_syscall(2), whether it is clock_nanosleep(2) rather than nanosleep(2);

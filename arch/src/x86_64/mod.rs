@@ -31,7 +31,9 @@ pub const CODE_ALIGN: usize = 1;
 pub const NR_ARCH_PRCTL: Option<i64> = Some(158);
 /// modify_ldt(2).
 pub const NR_MODIFY_LDT: Option<i64> = Some(154);
-/// Whether a call that was continued by restart_syscall(2) still shows its first argument.
+/// Whether personality(2) neither tells of PER_LINUX32 nor lets a thread leave it.
+pub const STAYS_LINUX32: bool = false;
+/// Whether the kernel leaves the first argument where it was when it continues a call by restart_syscall(2).
 pub const RESTART_KEEPS_ARGUMENT: bool = true;
 /// poll(2), which not every CPU has.
 pub const NR_POLL: Option<i64> = Some(7);
@@ -178,6 +180,11 @@ impl Regs {
     /// What a call made by [`Regs::at_call`] came to: its result, one of [`restart`] where it was interrupted.
     pub fn call_outcome(&self, _at: u64) -> i64 {
         self.result()
+    }
+
+    /// Whether [`Regs::argument`] still knows the first argument of a call that is continued by restart_syscall(2).
+    pub fn keeps_argument(&self) -> bool {
+        true
     }
 
     /// Of a sleep that is continued by restart_syscall(2), whether it is clock_nanosleep(2) rather than nanosleep(2);

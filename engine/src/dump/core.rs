@@ -61,6 +61,9 @@ pub fn of_process(sources: &Sources<'_>, writer: &CoreWriter<'_>) -> Result<Extr
     let process = sources.process;
     let mut state = State::default();
     let personality = sources.threads.first().map_or(0, |t| t.personality);
+    // Threads get what their leader has before they are made, unless they could not leave it.
+    let alike = sources.threads.iter().all(|t| t.personality == personality);
+    let inherited = (alike || !native::STAYS_LINUX32).then_some(personality);
     if sources.inside.has_ldt {
         let reason = "its local descriptor table (modify_ldt) is not supported";
         return Err(Error::unsupported(format!("process {}", process.pid), reason));
@@ -94,7 +97,7 @@ pub fn of_process(sources: &Sources<'_>, writer: &CoreWriter<'_>) -> Result<Extr
         let mut extra = extra(thread, leads.then_some(sources))?;
         core_image::save(&mut core, &mut extra, of_thread.clear_tid, &regs.rewound(false), &state)?;
         writer.put(tid, core)?;
-        told(&mut extra, of_thread, personality);
+        told(&mut extra, of_thread, inherited);
         extras.tasks.push(extra);
     }
     Ok(extras)
@@ -296,13 +299,13 @@ fn refuse(tid: Pid, state: &State) -> Result<()> {
     }
 }
 
-/// What the thread told of itself and CRIU's messages lack.
-fn told(entry: &mut StasisTaskEntry, inside: &OfThread, of_process: u32) {
+/// What the thread told of itself and CRIU's messages lack; `domain` is inherited.
+fn told(entry: &mut StasisTaskEntry, inside: &OfThread, domain: Option<u32>) {
     const MCE_KILL_DEFAULT: u32 = 2;
     const TSC_ENABLE: u32 = 1;
     const DEFAULT_SLACK: u64 = 50_000;
     entry.timer_slack_ns = Some(inside.timer_slack).filter(|&ns| ns != 0 && ns != DEFAULT_SLACK);
-    entry.personality = Some(inside.personality).filter(|&p| p != of_process);
+    entry.personality = Some(inside.personality).filter(|&p| Some(p) != domain);
     entry.mce_kill = Some(inside.mce_kill).filter(|&policy| policy != MCE_KILL_DEFAULT);
     entry.tsc = Some(inside.tsc).filter(|&tsc| tsc > TSC_ENABLE);
     entry.cpuid_faults = inside.cpuid_faults.then_some(true);

@@ -116,8 +116,8 @@ impl Drop for Freezer {
         let until = Instant::now() + Duration::from_secs(1);
         while let Some((_, tid)) = self.asked.pop() {
             let in_time = |_: &Freezer, _| if Instant::now() < until { Ok(()) } else { Err(Error::Cancelled) };
-            if let Ok(Some(_)) = self.await_stop(tid, in_time) {
-                let _ = Seized::adopt(tid, self.asleep.remove(&tid));
+            if let Ok(Some(signal)) = self.await_stop(tid, in_time) {
+                let _ = Seized::adopt(tid, self.asleep.remove(&tid), signal != libc::SIGTRAP);
             }
         }
     }
@@ -186,7 +186,8 @@ impl Freezer {
             self.asked.pop();
             if let Some(signal) = stopped {
                 let stopped_by = (signal != libc::SIGTRAP).then_some(signal as u32);
-                self.threads.entry(pid).or_default().push((Seized::adopt(tid, self.asleep.remove(&tid))?, stopped_by));
+                let seized = Seized::adopt(tid, self.asleep.remove(&tid), stopped_by.is_some())?;
+                self.threads.entry(pid).or_default().push((seized, stopped_by));
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use super::freeze::Process;
 use crate::check::kernel;
 use crate::error::Result;
 use crate::kind::eventfd::Unsaid;
+use crate::proc::task;
 use crate::proc::timers::Timer;
 use crate::remote::{Batch, Handle, Injector, Leftover, Place, Seized};
 use crate::sys::RemoteAddr;
@@ -143,7 +144,15 @@ pub fn ask(process: &mut Process, about: &About<'_>, room: &Room<'_>) -> Result<
         threads.push(thread.seized);
         seen.push((thread.outside, thread.stopped_by));
     }
-    let result = ask_threads(&mut threads, about, room);
+    let mut result = ask_threads(&mut threads, about, room);
+    if native::STAYS_LINUX32 {
+        result = result.and_then(|(of_process, mut of_threads)| {
+            for (of_thread, thread) in of_threads.iter_mut().zip(&threads) {
+                of_thread.personality = task::personality(&process.dir.thread(thread.tid())?, &mut Vec::new())?;
+            }
+            Ok((of_process, of_threads))
+        });
+    }
     if let Ok((of_process, _)) = &result {
         let restarting = of_process.restarting();
         threads.iter_mut().for_each(|thread| thread.set_restarting(restarting));

@@ -29,6 +29,8 @@ pub struct Seized {
     in_call: bool,
     /// Signals that arrive are delivered: it runs its own program, for a moment.
     passing: bool,
+    /// Its process is stopped, and stays so.
+    stopped: bool,
     /// What our calls would destroy of its state.
     lost: Option<State>,
     /// The signals whose handlers have SA_RESTART, bit n-1 for signal n; all, as long as nothing is known of them.
@@ -62,8 +64,9 @@ impl Asleep {
 }
 
 impl Seized {
-    /// Takes over the thread `tid`, which is attached and stopped, and `asleep` before.
-    pub fn adopt(tid: Pid, asleep: Option<Asleep>) -> Result<Seized> {
+    /// Takes over the thread `tid`, which is attached and halted, and `asleep` before; `stopped` says that its process
+    /// is, and stays so.
+    pub fn adopt(tid: Pid, asleep: Option<Asleep>, stopped: bool) -> Result<Seized> {
         let mut regs = match ptrace::regs(tid) {
             Err(sys::Errno::ENOTSUP) => {
                 let _ = ptrace::detach(tid, 0);
@@ -90,10 +93,12 @@ impl Seized {
             restarted: None,
             in_call: before.is_some(),
             passing: false,
+            stopped,
             lost: None,
             restarting: u64::MAX,
         };
         seized.mend_interruption();
+        seized.keep_argument();
         Ok(seized)
     }
 
@@ -165,6 +170,7 @@ impl Seized {
         self.regs = halted?;
         self.mask = ptrace::sigmask(self.tid).doing(|| format!("read the signal mask of task {}", self.tid))?;
         self.look_at_call();
+        self.keep_argument();
         Ok(place)
     }
 
@@ -177,7 +183,7 @@ impl Seized {
                 clock.map(|clock| if clock { libc::SYS_clock_nanosleep } else { libc::SYS_nanosleep })
             }
             // The call cannot begin again.
-            _ if !native::RESTART_KEEPS_ARGUMENT => None,
+            _ if !self.regs.keeps_argument() => None,
             p if p.contains("futex") => Some(libc::SYS_futex),
             p if p.contains("poll") => native::NR_POLL,
             _ => None,
@@ -202,7 +208,7 @@ impl Seized {
         let mut state = State::default();
         ptrace::register_sets(self.tid, stub::HOME_SETS, &mut state)
             .doing(|| format!("read the registers of task {}", self.tid))?;
-        Ok(stub::way_home(at.0, &self.regs.rewound(true), self.mask, &state))
+        Ok(stub::way_home(at.0, &self.begun_again().unwrap_or(self.regs).rewound(true), self.mask, &state))
     }
 
     /// Where in the kernel the thread sleeps in restart_syscall(2): the innermost frame that says so, or nothing when
@@ -258,6 +264,16 @@ impl Seized {
             self.dirty = true;
             // At once: it then holds also if we are killed from now on.
             let _ = ptrace::set_regs(self.tid, &self.regs);
+        }
+    }
+
+    /// Where the kernel would destroy an argument of the call when it continues it, the thread is told to go on as
+    /// [`Seized::going_on`] says.
+    fn keep_argument(&mut self) {
+        if !native::RESTART_KEEPS_ARGUMENT && self.is_restarted() {
+            self.dirty = true;
+            // At once: it then holds also if we are killed from now on.
+            let _ = ptrace::set_regs(self.tid, &self.going_on());
         }
     }
 
@@ -361,6 +377,7 @@ impl Seized {
             self.escaped(&regs)?;
             if !leftover.is_inside(&self.regs) {
                 self.mend_interruption();
+                self.keep_argument();
                 self.abort_rseq()?;
             }
         }
@@ -417,14 +434,42 @@ impl Seized {
     pub(super) fn restore(&mut self) -> Result<()> {
         if self.dirty && !self.gone {
             ptrace::set_sigmask(self.tid, self.mask).doing(|| format!("give task {} its mask back", self.tid))?;
-            let regs = self.regs.given_back(None);
-            ptrace::set_regs(self.tid, &regs).doing(|| format!("give task {} its registers back", self.tid))?;
+            ptrace::set_regs(self.tid, &self.going_on())
+                .doing(|| format!("give task {} its registers back", self.tid))?;
             if let Some(lost) = self.lost.take() {
                 ptrace::set_state(self.tid, &lost).doing(|| format!("give task {} its vectors back", self.tid))?;
             }
             self.dirty = false;
         }
         Ok(())
+    }
+
+    /// Whether it is in a call that the kernel continues by its restart block.
+    fn is_restarted(&self) -> bool {
+        self.regs.syscall().is_some() && self.regs.result() == restart::BLOCK
+    }
+
+    /// The registers that it goes on with. Where the kernel would destroy the first argument of a call with a restart
+    /// block, the call is sent on by us as the kernel would: a dump that finds it then can tell what it was. A handler
+    /// that runs first makes the call end with EINTR either way. A thread that stays stopped shows its call itself, as
+    /// long as it does not go on; where the kernel hides it, it begins again.
+    fn going_on(&self) -> Regs {
+        if self.is_restarted() && !native::RESTART_KEEPS_ARGUMENT && !self.stopped {
+            return self.regs.rewound(true);
+        }
+        let again = self.begun_again().filter(|_| native::HIDES_CALLS);
+        again.unwrap_or(self.regs).given_back(None)
+    }
+
+    /// Of a stopped thread, its registers with a call that is to begin again rather than to be continued: nothing would
+    /// name that call in restart_syscall(2) before it runs.
+    fn begun_again(&self) -> Option<Regs> {
+        if !self.stopped || !self.is_restarted() || self.regs.syscall() == Some(NR_RESTART) {
+            return None;
+        }
+        let mut regs = self.regs;
+        regs.set_result(restart::NO_HAND);
+        Some(regs)
     }
 
     /// Ends an interrupted call with EINTR where a handler runs first and that is the rule, on a CPU whose kernel does

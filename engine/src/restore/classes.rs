@@ -25,6 +25,8 @@ pub struct Area {
     pub prot: u32,
     /// It is not writable, but was.
     pub accounted: bool,
+    /// It is to hold no huge pages (MADV_NOHUGEPAGE).
+    pub small: bool,
 }
 
 impl Area {
@@ -40,12 +42,13 @@ impl Area {
             _ => return None,
         };
         let accounted = vma.status & status::ACCOUNTED != 0;
-        (vma.status & (without | odd) == 0 && private).then_some(Area { file, flags, prot: vma.prot, accounted })
+        let small = memory::small_pages(vma);
+        (vma.status & (without | odd) == 0 && private).then_some(Area { file, flags, prot: vma.prot, accounted, small })
     }
 
     /// Whether pages of the one can be pages of the other: they differ in protection alone.
     pub fn fits(&self, other: &Area) -> bool {
-        self.file == other.file && self.flags == other.flags
+        self.file == other.file && self.flags == other.flags && self.small == other.small
     }
 }
 

@@ -40,8 +40,8 @@ pub fn place(images: &Images, tree: &Tree, numbers: &Numbers) -> Result<()> {
         let Some(live) = &task.live else { continue };
         let mut program = Program::new(&tree.layout);
         mm_map(&mut program, live, numbers);
-        // Threads inherit it.
-        if task.core.personality != 0 {
+        // Threads inherit it, where the leader's own image does not say it once more.
+        if task.core.personality != 0 && task.threads.first().is_some_and(|t| t.extra.personality.is_none()) {
             program.call(libc::SYS_personality, &[u64::from(task.core.personality)]);
         }
         let loginuid = task.core.loginuid.filter(|uid| *uid != own_loginuid && shares_nothing(images, live));
@@ -176,10 +176,6 @@ fn attributes(program: &mut Program, task: &TaskImage) -> Result<()> {
     let core = &task.core;
     if core.child_subreaper == Some(true) {
         prctl(program, &[libc::PR_SET_CHILD_SUBREAPER as u64, 1]);
-    }
-    let live = task.live.as_ref();
-    if live.is_some_and(|l| l.mm.thp_disabled == Some(true)) {
-        prctl(program, &[libc::PR_SET_THP_DISABLE as u64, 1, 0, 0, 0]);
     }
     let registered = core.membarrier_registration_mask.unwrap_or(0);
     for command in (0..32).map(|n| 1u64 << n).filter(|c| u64::from(registered) & c != 0) {

@@ -107,7 +107,7 @@ impl Inherited {
     }
 }
 
-/// Maps and fills what is a task's own.
+/// Maps and fills what is a task's own. All children are there: none inherits what is said of huge pages here.
 fn own(
     program: &mut Program,
     task: &TaskImage,
@@ -115,6 +115,9 @@ fn own(
     numbers: &Numbers,
     inherited: &Inherited,
 ) -> Result<()> {
+    if live.mm.thp_disabled == Some(true) {
+        program.call(libc::SYS_prctl, &[libc::PR_SET_THP_DISABLE as u64, 1, 0, 0, 0]);
+    }
     for vma in &live.mm.vmas {
         complete(program, task, vma, numbers, inherited)?;
     }
@@ -178,7 +181,20 @@ fn map(program: &mut Program, task: &TaskImage, vma: &VmaEntry, numbers: &Number
     };
     let accounted = vma.status & status::ACCOUNTED != 0;
     map_as(program, (vma.start, vma.end), vma.prot, accounted, [flags as u64, fd, offset]);
+    if small_pages(vma) {
+        no_huge_pages(program, vma.start, vma.end);
+    }
     Ok(())
+}
+
+/// Whether an area is to hold no huge pages.
+pub fn small_pages(vma: &VmaEntry) -> bool {
+    vma.madv.unwrap_or(0) & 1 << libc::MADV_NOHUGEPAGE != 0
+}
+
+/// Said before the pages are read: where the system gives huge pages unasked, a thread's stack would become one.
+fn no_huge_pages(program: &mut Program, start: u64, end: u64) {
+    program.call(libc::SYS_madvise, &[start, end - start, libc::MADV_NOHUGEPAGE as u64]);
 }
 
 /// Maps a range. What was writable once is so again for a moment: the kernel counts its pages from then on, and areas
@@ -215,6 +231,9 @@ pub fn map_area(program: &mut Program, start: u64, end: u64, area: &Area, number
     };
     let flags = flags | libc::MAP_FIXED_NOREPLACE;
     map_as(program, (start, end), area.prot, area.accounted, [flags as u64, fd, offset]);
+    if area.small {
+        no_huge_pages(program, start, end);
+    }
 }
 
 /// Pages that lie together in memory and in a file.
@@ -366,7 +385,8 @@ fn advise(program: &mut Program, vma: &VmaEntry, on_fault: bool) {
     if is_special(vma) {
         return;
     }
-    let bits = vma.madv.unwrap_or(0);
+    // Said when the area was mapped.
+    let bits = vma.madv.unwrap_or(0) & !(1 << libc::MADV_NOHUGEPAGE);
     for advice in (0..64).filter(|n| bits & 1 << n != 0) {
         program.call(libc::SYS_madvise, &[vma.start, vma.end - vma.start, advice]);
     }

@@ -11,7 +11,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
     watch(&set, counter.as_raw_fd(), libc::EPOLLIN, 9)?;
     watch(&quiet, counter.as_raw_fd(), libc::EPOLLPRI, 9)?;
     let start = Instant::now();
-    let call = crate::tools_events::WAIT;
+    let call = crate::tools_events::wait_call();
     let waiter = Call::start(call, move || reports(&set, Duration::from_secs(3600)))?;
     let short = Call::start(call, move || (reports(&quiet, Duration::from_secs(1)), start.elapsed()))?;
     gate.checkpoint()?;

@@ -25,7 +25,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
             Ok(())
         })?);
     }
-    children.iter().try_for_each(|child| await_call(*child, crate::tools_events::WAIT))?;
+    children.iter().try_for_each(|child| await_call(*child, crate::tools_events::wait_call()))?;
     gate.checkpoint()?;
     write_once(&writer, b"1")?;
     await_word(word, 1)?;

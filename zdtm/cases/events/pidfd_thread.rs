@@ -1,5 +1,5 @@
 //! A pidfd of a process's first thread, made with PIDFD_THREAD, stays one of the thread.
-//@ needs: [kernel:6.9]
+//@ needs: [kernel:pidfd_thread]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_events::{pidfd, signal};
 use crate::tools_files::flags;

@@ -1,6 +1,6 @@
 //! A pidfd of a thread that is not the first of its process is refused by name.
 //@ dump-fails: "which is not the first"
-//@ needs: [kernel:6.9]
+//@ needs: [kernel:pidfd_thread]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_events::{pidfd, signal};
 use crate::tools_tasks::{Word, gettid};

@@ -1,6 +1,6 @@
 //! Secret memory (memfd_secret) is refused by name; only the process itself sees its data.
 //@ dump-fails: "/secretmem"
-//@ needs: [kernel:6.5]
+//@ needs: [kernel:secretmem]
 use crate::gate::{Gate, Verdict};
 use crate::tools_files::owned;
 use crate::tools_memory::{Area, RW, page};

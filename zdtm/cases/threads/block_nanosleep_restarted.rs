@@ -15,7 +15,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
         asleep.bump();
         let mut left = timespec(whole);
         // The kernel of POWER keeps no trace of the first argument: only the remaining time tells how long to sleep.
-        let place = if cfg!(target_arch = "powerpc64") { &raw mut left } else { std::ptr::null_mut() };
+        let place = if cfg!(cpu = "ppc64") { &raw mut left } else { std::ptr::null_mut() };
         // SAFETY: both times are valid during the call; elsewhere the remaining time is not asked for.
         let done = unsafe { libc::syscall(libc::SYS_nanosleep, &raw const time, place) };
         check_eq("the sleep", outcome(done), (0, 0))?;
