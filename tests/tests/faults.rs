@@ -67,6 +67,7 @@ fn main() -> ExitCode {
     for name in ["checksum", "tree", "filtered", "unrestarted"] {
         trials.push(trial(format!("fail at each step/{name}"), None, move || fails_at_each_step(name)));
     }
+    trials.push(trial("target dies".into(), None, target_dies));
     trials.push(trial("disk full".into(), None, disk_full));
     let no_strace = (!has_program("strace")).then_some("strace is not installed");
     trials.push(trial("sync".into(), no_strace, synced));
@@ -234,6 +235,26 @@ fn fails_at_each_step(name: &str) -> anyhow::Result<()> {
     }
     target.advances()?;
     target.finish()
+}
+
+/// A target of several threads that is killed while it is dumped: the dump ends, and says so.
+fn target_dies() -> anyhow::Result<()> {
+    let mut random = Random::new("target dies");
+    let mut failures = 0;
+    for round in 0..number("STASIS_KILLS", 40) {
+        let (dir, images) = place()?;
+        let target = Target::start(PROGRAM, "checksum", dir.path())?;
+        let pid = target.pid.to_string();
+        let mut dump = engine::start(&line(&pid, &images)?)?;
+        let delay = Duration::from_millis(10).mul_f64(random.unit());
+        std::thread::sleep(delay);
+        target.signal(Signal::SIGKILL)?;
+        let what = format!("round {round}: the dump's end after its target was killed after {delay:?}");
+        eventually(&what, || Ok(dump.try_wait()?.is_some()))?;
+        failures += i32::from(!dump.wait()?.success());
+    }
+    ensure!(failures > 0, "no dump noticed that its target was killed");
+    Ok(())
 }
 
 /// A directory of images on a file system that is full before the dump is. Runs this program again, alone, so that

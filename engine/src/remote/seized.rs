@@ -408,7 +408,12 @@ impl Seized {
 
     /// Takes the next report of the thread, if there is one: whether it is the stop of an interrupt.
     fn next_stop(&mut self, block: bool) -> Result<bool> {
-        match ptrace::wait(self.tid, block).doing(|| format!("wait for task {}", self.tid))? {
+        let report = match ptrace::wait(self.tid, block) {
+            // Killed with its process, and waited for already.
+            Err(sys::Errno::ECHILD) => Some((self.tid, Event::Killed(libc::SIGKILL))),
+            other => other.doing(|| format!("wait for task {}", self.tid))?,
+        };
+        match report {
             None => Ok(false),
             Some((_, Event::Stopped { event: ptrace::EVENT_STOP, .. })) => Ok(true),
             Some((_, Event::Stopped { signal, event })) => {

@@ -1,5 +1,7 @@
 //! ptrace(2). All calls must come from the thread that attached.
 
+mod watchdog;
+
 use super::{Errno, Pid, RemoteAddr, Result, check};
 use stasis_arch::native::{self, Regs};
 use stasis_arch::state::State;
@@ -303,6 +305,7 @@ impl Event {
 /// Waits for the task (or any, with pid -1) to stop or end; `None` when nothing is there yet and `block` is false.
 pub fn wait(pid: Pid, block: bool) -> Result<Option<(Pid, Event)>> {
     let flags = libc::__WALL | if block { 0 } else { libc::WNOHANG };
+    let _watched = block.then(|| watchdog::Waiting::on(pid));
     loop {
         let mut status = 0;
         // SAFETY: status is a valid place for the result.
