@@ -28,18 +28,36 @@ pub struct SchedAttr {
     pub util_max: u32,
 }
 
-/// The scheduling attributes of a thread.
+impl SchedAttr {
+    /// Whether the kernel's call tells and sets the nice value under this policy; under the others it is kept for the
+    /// time when the thread comes back to a policy that heeds it.
+    fn heeds_nice(&self) -> bool {
+        let [fifo, rr, deadline] = [libc::SCHED_FIFO, libc::SCHED_RR, libc::SCHED_DEADLINE].map(|policy| policy as u32);
+        ![fifo, rr, deadline].contains(&self.policy)
+    }
+}
+
+/// The scheduling attributes of a thread, with the nice value also under the policies that do not heed it.
 pub fn sched_attr(tid: Pid) -> Result<SchedAttr> {
     let mut attr = SchedAttr::default();
     let size = size_of::<SchedAttr>();
     // SAFETY: the kernel writes at most `size` bytes.
     check(unsafe { libc::syscall(libc::SYS_sched_getattr, tid.as_raw(), &raw mut attr, size, 0) })?;
+    if !attr.heeds_nice() {
+        // SAFETY: getpriority takes integers; the call itself returns 20 less the nice value.
+        let value = check(unsafe { libc::syscall(libc::SYS_getpriority, libc::PRIO_PROCESS, tid.as_raw()) })?;
+        attr.nice = 20 - value as i32;
+    }
     Ok(attr)
 }
 
 /// Sets the scheduling attributes of a thread.
 pub fn set_sched_attr(tid: Pid, attr: &SchedAttr) -> Result<()> {
     let attr = SchedAttr { size: size_of::<SchedAttr>() as u32, ..*attr };
+    if !attr.heeds_nice() {
+        // SAFETY: setpriority takes integers.
+        check(unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, tid.as_raw(), attr.nice) })?;
+    }
     // SAFETY: the kernel reads `size` bytes.
     check(unsafe { libc::syscall(libc::SYS_sched_setattr, tid.as_raw(), &raw const attr, 0) }).map(drop)
 }
