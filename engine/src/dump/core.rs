@@ -328,6 +328,7 @@ fn extra(thread: &Thread, of_process: Option<&Sources<'_>>) -> Result<StasisTask
     entry.mcl_future = (inside.lock_future != 0).then_some(inside.lock_future as u32);
     entry.mdwe = (inside.mdwe != 0).then_some(inside.mdwe);
     entry.memory_merge = inside.memory_merge.then_some(true);
+    entry.thp_disable_flags = Some(inside.thp_disable & !1).filter(|&flags| flags != 0);
     entry.exit_signal =
         Some(sources.process.stat.exit_signal).filter(|&s| s != libc::SIGCHLD && s >= 0).map(|s| s as u32);
     entry.coredump_filter = task::coredump_filter(&sources.process.dir, &mut Vec::new())?;

@@ -115,13 +115,14 @@ fn own(
     numbers: &Numbers,
     inherited: &Inherited,
 ) -> Result<()> {
-    if live.mm.thp_disabled == Some(true) {
-        program.call(libc::SYS_prctl, &[libc::PR_SET_THP_DISABLE as u64, 1, 0, 0, 0]);
-    }
     for vma in &live.mm.vmas {
         complete(program, task, vma, numbers, inherited)?;
     }
     fill(program, live, numbers, inherited)?;
+    if live.mm.thp_disabled == Some(true) {
+        let flags = task.threads[0].extra.thp_disable_flags.unwrap_or(0);
+        program.call(libc::SYS_prctl, &[libc::PR_SET_THP_DISABLE as u64, 1, u64::from(flags), 0, 0]);
+    }
     let on_fault: Vec<u64> =
         task.threads[0].extra.vma_flags.iter().filter(|f| f.lockonfault == Some(true)).map(|f| f.start).collect();
     live.mm.vmas.iter().for_each(|vma| advise(program, vma, on_fault.contains(&vma.start)));

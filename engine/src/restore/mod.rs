@@ -8,6 +8,7 @@ mod creds;
 mod crew;
 mod files;
 mod identity;
+mod inherited;
 mod load;
 mod memory;
 mod needs;
@@ -60,6 +61,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let mut cx = files::context(&images, options, root.as_fd())?;
     let needs = needs::open(&images, &mut cx)?;
     let plan = cow::Plan::make(&images)?;
+    inherited::tell(&images)?;
     let mut tree = tree::grow(&images, options, &needs, &plan)?;
     let forking = started.elapsed();
     files::open_rest(&images, &mut cx)?;

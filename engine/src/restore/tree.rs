@@ -3,6 +3,7 @@
 
 use super::cow::Plan;
 use super::crew::{Member, Program, run_all};
+use super::inherited;
 use super::load::Images;
 use super::needs::Needs;
 use super::seed::{self, Layout};
@@ -230,11 +231,7 @@ impl<'a> Grower<'a> {
         if park > layout.area + layout.len() {
             return Err(Error::state("the vDSO of this kernel is larger than the seed has room for"));
         }
-        // An exec keeps what the engine's own caller had it ignore.
-        for signal in ignored_here()? {
-            let default = batch.put([0u64; 4].as_bytes());
-            batch.call(libc::SYS_rt_sigaction, &[signal, default.0, 0, 8]);
-        }
+        inherited::shed(&mut batch)?;
         // Children that exit while the tree is built leave neither a zombie nor a signal.
         let ignore = batch.put([1u64, 0, 0, 0].as_bytes());
         batch.call(libc::SYS_rt_sigaction, &[libc::SIGCHLD as u64, ignore.0, 0, 8]);
@@ -453,13 +450,6 @@ impl Tree {
     pub fn release(mut self) {
         self.released = true;
     }
-}
-
-/// The signals that the engine ignores.
-fn ignored_here() -> Result<impl Iterator<Item = u64>> {
-    let dir = crate::proc::ProcDir::current()?;
-    let ignored = crate::proc::status::read(&dir, &mut Vec::new())?.signals.ignored;
-    Ok((1..=64).filter(move |signal| ignored & 1 << (signal - 1) != 0))
 }
 
 /// Runs a batch at whose end the task exits.

@@ -99,3 +99,34 @@ extern "C" fn asked(signal: i32) {
         Errno::set_raw(errno);
     }
 }
+
+/// An attribute of the calling thread or process that prctl(2) tells as a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attribute {
+    /// PR_GET_THP_DISABLE.
+    HugePagesOff,
+    /// PR_GET_MEMORY_MERGE (Linux 6.4).
+    MergesPages,
+    /// PR_MCE_KILL_GET.
+    MemoryFailure,
+    /// PR_GET_SECUREBITS.
+    SecureBits,
+    /// PR_GET_MDWE (Linux 6.3).
+    DenyWriteExecute,
+}
+
+/// Our own value of an attribute; none where the kernel does not know it.
+pub fn attribute(which: Attribute) -> Option<u64> {
+    const PR_GET_MDWE: i32 = 66;
+    const PR_GET_MEMORY_MERGE: i32 = 68;
+    let operation = match which {
+        Attribute::HugePagesOff => libc::PR_GET_THP_DISABLE,
+        Attribute::MergesPages => PR_GET_MEMORY_MERGE,
+        Attribute::MemoryFailure => libc::PR_MCE_KILL_GET,
+        Attribute::SecureBits => libc::PR_GET_SECUREBITS,
+        Attribute::DenyWriteExecute => PR_GET_MDWE,
+    };
+    // SAFETY: these operations take no address.
+    let value = unsafe { libc::prctl(operation, 0usize, 0usize, 0usize, 0usize) };
+    u64::try_from(value).ok()
+}
