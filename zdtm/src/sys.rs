@@ -178,9 +178,7 @@ fn take_odd_attributes() -> io::Result<()> {
             libc::setrlimit(resource, &limit)
         }
     };
-    // SAFETY: all zero is a valid structure.
-    let mut ignored: libc::sigaction = unsafe { std::mem::zeroed() };
-    ignored.sa_sigaction = libc::SIG_IGN;
+    let ignored = [libc::SIG_IGN as u64, 0, 0, 0, 0, 0, 0, 0];
     // SAFETY: integers, and structures that outlive their calls. Kernels that lack a setting refuse it.
     unsafe {
         libc::personality((libc::UNAME26 | libc::ADDR_COMPAT_LAYOUT) as libc::c_ulong);
@@ -189,8 +187,10 @@ fn take_odd_attributes() -> io::Result<()> {
         libc::prctl(libc::PR_MCE_KILL, libc::PR_MCE_KILL_SET, libc::PR_MCE_KILL_EARLY, 0usize, 0usize);
         libc::prctl(libc::PR_SET_TIMERSLACK, 77_777usize);
         libc::prctl(libc::PR_SET_SECUREBITS, libc::SECBIT_NO_SETUID_FIXUP as usize);
-        libc::sigaction(libc::SIGHUP, &ignored, std::ptr::null_mut());
-        libc::sigaction(libc::SIGUSR2, &ignored, std::ptr::null_mut());
+        // The last is one that the C library takes for itself where there are threads.
+        for signal in [libc::SIGHUP, libc::SIGUSR2, 33] {
+            libc::syscall(libc::SYS_rt_sigaction, signal, ignored.as_ptr(), std::ptr::null_mut::<u64>(), 8);
+        }
         libc::setpriority(libc::PRIO_PROCESS, 0, 5);
         libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, BEST_EFFORT_7);
         libc::umask(0o077);

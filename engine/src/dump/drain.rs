@@ -6,9 +6,9 @@ use crate::error::{Doing, Error, Result};
 use crate::fault;
 use crate::image::ChunkSums;
 use crate::options::ProgressSink;
+use crate::parallel;
 use crate::proc::pagemap::{self, PageEntry};
 use crate::sys::{self, Errno, Pid, RemoteAddr};
-use rayon::prelude::*;
 use std::cell::RefCell;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -54,7 +54,8 @@ struct Piece<'a> {
 /// Fills all targets.
 pub fn drain(targets: &[Target], progress: &ProgressSink) -> Result<()> {
     let pieces: Vec<Piece<'_>> = targets.iter().flat_map(cut).collect();
-    let left = pieces.par_iter().map(|piece| {
+    let bytes = pieces.iter().map(|piece| piece.len).sum();
+    let left: Vec<Option<&Piece<'_>>> = parallel::map_bytes(&pieces, bytes, |piece| -> Result<_> {
         cancel::check()?;
         fault::point("copy memory")?;
         match copy(piece) {
@@ -63,8 +64,7 @@ pub fn drain(targets: &[Target], progress: &ProgressSink) -> Result<()> {
         }
         progress.add(piece.len);
         Ok(None)
-    });
-    let left: Vec<Option<&Piece<'_>>> = left.collect::<Result<_>>()?;
+    })?;
     // Some kernels let nobody but the thread that traces a task read what the task itself cannot
     // (CONFIG_PROC_MEM_FORCE_PTRACE): that is this one.
     left.into_iter().flatten().try_for_each(|piece| {

@@ -10,6 +10,7 @@ use crate::kind::{self, Descriptor, DumpContext};
 use crate::options::DumpOptions;
 use crate::parallel;
 use crate::proc::fdinfo::{self, FdInfo};
+use crate::proc::maps::Mapping;
 use crate::sys::kcmp::{What, kcmp, kcmp_watched};
 use crate::sys::{self, Pid};
 use nix::sys::stat::{FileStat, fstat};
@@ -26,6 +27,9 @@ type Group = (u64, u64, u32, i64);
 /// A file that a task has otherwise than by a descriptor: device, inode, flags, whether deleted, and its path.
 type PathKey = (u64, u64, u32, Vec<u8>);
 
+/// Device, inode and path of a mapping, and whether its file is opened for writing: in one mount namespace the same file.
+type MappedKey = ((u32, u32), u64, Vec<u8>, bool);
+
 /// Every file of the tree, each once.
 pub struct Files<'a> {
     /// The messages for files.img.
@@ -35,13 +39,15 @@ pub struct Files<'a> {
     /// For each group its members in kcmp's order: a descriptor each, the file's id and its type.
     known: HashMap<Group, Vec<(Pid, i32, u32, i32)>>,
     paths: HashMap<PathKey, u32>,
+    /// Files that some task has mapped, by what its maps say of them and whether they are opened for writing.
+    mapped: HashMap<MappedKey, u32>,
 }
 
 impl<'a> Files<'a> {
     /// No file yet.
     pub fn new(options: &'a DumpOptions) -> Files<'a> {
         let cx = DumpContext::new(options);
-        Files { entries: Vec::new(), cx, known: HashMap::new(), paths: HashMap::new() }
+        Files { entries: Vec::new(), cx, known: HashMap::new(), paths: HashMap::new(), mapped: HashMap::new() }
     }
 
     /// The descriptors of a process.
@@ -218,12 +224,18 @@ impl<'a> Files<'a> {
         Ok(id)
     }
 
-    /// The file of a mapping, opened through /proc/PID/map_files by the caller's descriptor.
-    pub fn of_mapping(&mut self, pid: Pid, range: &str, writable: bool) -> Result<u32> {
+    /// The file of a mapping, opened through /proc/PID/map_files by the caller's descriptor: `range` is its name there.
+    pub fn of_mapping(&mut self, pid: Pid, mapping: &Mapping, range: &str, writable: bool) -> Result<u32> {
+        let key = (mapping.dev, mapping.inode, mapping.name.clone(), writable);
+        if let Some(&id) = self.mapped.get(&key) {
+            return Ok(id);
+        }
         let flags = if writable { libc::O_RDWR } else { libc::O_RDONLY };
-        self.of_link(pid, &format!("map_files/{range}"), flags).map_err(|e| {
+        let id = self.of_link(pid, &format!("map_files/{range}"), flags).map_err(|e| {
             e.with_help("reading /proc/PID/map_files needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN: run as root")
-        })
+        })?;
+        self.mapped.insert(key, id);
+        Ok(id)
     }
 }
 

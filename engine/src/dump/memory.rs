@@ -82,12 +82,11 @@ pub fn collect(
         guards: Vec::new(),
         vdso,
     };
-    let mut mapped = HashMap::new();
     for area in areas {
         if leftover.is_some_and(|l| l.holds(area.mapping.range.start)) {
             continue;
         }
-        memory.vmas.push(describe(pid, area, files, segments, &mut mapped)?);
+        memory.vmas.push(describe(pid, area, files, segments)?);
         memory.note_extras(area);
     }
     let pagemap = File::from(process.dir.open_file(&format!("task/{pid}/pagemap"))?);
@@ -138,13 +137,7 @@ impl Memory {
 }
 
 /// The message of an area.
-fn describe(
-    pid: Pid,
-    area: &Area,
-    files: &mut Files<'_>,
-    segments: &mut Segments,
-    mapped: &mut HashMap<(u32, u32, u64, bool), u32>,
-) -> Result<VmaEntry> {
+fn describe(pid: Pid, area: &Area, files: &mut Files<'_>, segments: &mut Segments) -> Result<VmaEntry> {
     let mapping = &area.mapping;
     refuse(pid, area)?;
     let mut entry = VmaEntry {
@@ -169,15 +162,7 @@ fn describe(
         Name::Hugetlb | Name::Anonymous | Name::AnonymousNamed(_) | Name::Stack => entry.status |= status::ANON_PRIVATE,
         Name::File => {
             let writable = mapping.shared && area.flags.contains(VmFlags::MAY_WRITE);
-            let key = (mapping.dev.0, mapping.dev.1, mapping.inode, writable);
-            let id = match mapped.get(&key) {
-                Some(&id) => id,
-                None => {
-                    let id = files.of_mapping(pid, &map_files_name(mapping), writable)?;
-                    mapped.insert(key, id);
-                    id
-                }
-            };
+            let id = files.of_mapping(pid, mapping, &map_files_name(mapping), writable)?;
             entry.shmid = u64::from(id);
             entry.status |= if mapping.shared { status::FILE_SHARED } else { status::FILE_PRIVATE };
             entry.fdflags = Some(if writable { libc::O_RDWR as u32 } else { 0 });

@@ -8,9 +8,9 @@ use crate::error::{Doing, Error, Result};
 use crate::image::kinds;
 use crate::image::pagemap::Source;
 use crate::image::proto::{StasisSharingEntry, VmaEntry};
+use crate::parallel;
 use crate::sys;
 use crate::vma::{self, status};
-use rayon::prelude::*;
 use std::collections::HashMap;
 use std::os::unix::fs::FileExt;
 
@@ -133,11 +133,12 @@ impl Known {
 
     /// Compares every process with its parent.
     fn by_contents(&self, images: &Images) -> Result<Vec<Same>> {
-        let compare = |i: usize| match self.parents[i] {
+        let tasks: Vec<usize> = (0..images.tasks.len()).collect();
+        let bytes = self.saved.iter().flat_map(Spans::iter).map(|span| span.end - span.start).sum();
+        parallel::map_bytes(&tasks, bytes, |&i| match self.parents[i] {
             Some(parent) => self.compare(images, i, parent),
             None => Ok(Vec::new()),
-        };
-        (0..images.tasks.len()).into_par_iter().map(compare).collect()
+        })
     }
 
     fn compare(&self, images: &Images, i: usize, parent: usize) -> Result<Same> {

@@ -16,10 +16,12 @@ fn own_status() -> Result<Status> {
     Ok(status::read(&ProcDir::current()?, &mut Vec::new())?)
 }
 
-/// Adds the calls by which a fresh process takes the defaults, where the engine has something else.
-pub fn shed(batch: &mut Batch) -> Result<()> {
+/// Adds the calls by which a fresh process, whose directory in /proc is `dir`, takes the defaults, where it has
+/// something else from the engine.
+pub fn shed(batch: &mut Batch, dir: &ProcDir) -> Result<()> {
     const PR_SET_MEMORY_MERGE: u64 = 67;
-    let ignored = own_status()?.signals.ignored;
+    // Not the engine's: the C library takes signals for itself as soon as there is a second thread.
+    let ignored = status::read(dir, &mut Vec::new())?.signals.ignored;
     for signal in (1..=64).filter(|signal| ignored & 1 << (signal - 1) != 0) {
         let default = batch.put([0u64; 4].as_bytes());
         batch.call(libc::SYS_rt_sigaction, &[signal, default.0, 0, 8]);

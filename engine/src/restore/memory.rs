@@ -12,6 +12,7 @@ use super::vdso::{self, Fit, Running};
 use crate::error::{Doing, Error, Result};
 use crate::image::pagemap::{Run, Source};
 use crate::image::proto::VmaEntry;
+use crate::parallel;
 use crate::proc::thp;
 use crate::sys;
 use crate::vma::status;
@@ -46,6 +47,10 @@ pub fn build(images: &Images, tree: &Tree, needs: &Needs, plan: &Plan) -> Result
 
 /// The same, while another thread compares the pages files with their checksums.
 pub fn build_and_verify(images: &Images, tree: &Tree, needs: &Needs, plan: &Plan) -> Result<()> {
+    if !parallel::is_worth_threads(images.dir.bytes()) {
+        images.dir.verify(crate::image::Verify::All)?;
+        return build(images, tree, needs, plan);
+    }
     std::thread::scope(|scope| {
         let verified = scope.spawn(|| images.dir.verify(crate::image::Verify::All));
         let built = build(images, tree, needs, plan);

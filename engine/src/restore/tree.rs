@@ -231,7 +231,7 @@ impl<'a> Grower<'a> {
         if park > layout.area + layout.len() {
             return Err(Error::state("the vDSO of this kernel is larger than the seed has room for"));
         }
-        inherited::shed(&mut batch)?;
+        inherited::shed(&mut batch, &dir)?;
         // Children that exit while the tree is built leave neither a zombie nor a signal.
         let ignore = batch.put([1u64, 0, 0, 0].as_bytes());
         batch.call(libc::SYS_rt_sigaction, &[libc::SIGCHLD as u64, ignore.0, 0, 8]);
