@@ -15,6 +15,7 @@ mod tools_memory;
 mod tools_programs;
 mod tools_relatives;
 mod tools_rlimits;
+mod tools_rseq;
 mod tools_sched;
 mod tools_signals;
 mod tools_spin;

@@ -1,22 +1,14 @@
 //! The C library's own registration for restartable sequences, in the main thread and in another: the kernel still
 //! writes the processor's number there.
 use crate::gate::{Gate, Verdict, check_eq};
+use crate::tools_rseq::area;
 use crate::tools_threads::{Setup, each_thread};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-unsafe extern "C" {
-    /// Where the thread's area lies, from its thread pointer (glibc 2.35).
-    static __rseq_offset: isize;
-}
-
 /// The address of the area, after the processor's number in it was seen right on each processor.
 fn observe() -> Verdict<usize> {
-    let base: usize;
-    // SAFETY: the C library keeps the thread pointer at fs:0.
-    unsafe { core::arch::asm!("mov {}, fs:[0]", out(reg) base) };
-    // SAFETY: the C library's constant; the area is part of the thread's memory.
-    let area = base.wrapping_add_signed(unsafe { __rseq_offset });
+    let area = area();
     let allowed = sched_getaffinity(Pid::from_raw(0))?;
     for cpu in (0..CpuSet::count()).filter(|c| allowed.is_set(*c).unwrap_or(false)) {
         let mut one = CpuSet::new();
