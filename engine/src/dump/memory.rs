@@ -91,7 +91,7 @@ pub fn collect(
         memory.note_extras(area);
     }
     let pagemap = File::from(process.dir.open_file(&format!("task/{pid}/pagemap"))?);
-    let pages = pages::private(pid, &pagemap, areas, &memory.vmas)?;
+    let pages = pages::find(pid, &pagemap, areas, &memory.vmas)?;
     (memory.runs, memory.guards) = (pages.runs, pages.guards);
     if let Some((start, bytes)) = &memory.vdso {
         let run = (*start, start + bytes.len() as u64);

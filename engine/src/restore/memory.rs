@@ -122,6 +122,8 @@ fn own(
         complete(program, task, vma, numbers, inherited)?;
     }
     fill(program, live, numbers, inherited)?;
+    // The kernel puts none into locked memory, where they may be all the same.
+    guard(program, task);
     let on_fault: Vec<u64> =
         task.threads[0].extra.vma_flags.iter().filter(|f| f.lockonfault == Some(true)).map(|f| f.start).collect();
     live.mm.vmas.iter().for_each(|vma| advise(program, vma, on_fault.contains(&vma.start)));
@@ -392,20 +394,29 @@ fn advise(program: &mut Program, vma: &VmaEntry, on_fault: bool) {
     }
     if vma.flags & libc::MAP_LOCKED as u32 != 0 || on_fault {
         const MLOCK_ONFAULT: u64 = 1;
-        program.call(libc::SYS_mlock2, &[vma.start, vma.end - vma.start, if on_fault { MLOCK_ONFAULT } else { 0 }]);
+        program.call(libc::SYS_mlock2, &[vma.start, vma.end - vma.start, MLOCK_ONFAULT]);
+    }
+    if vma.flags & libc::MAP_LOCKED as u32 != 0 && !on_fault {
+        // It is locked now; that some of its pages cannot be brought in (guards, no access, beyond the end of a file) is
+        // what the program was told too.
+        program.room(1, 0).try_call(libc::SYS_mlock2, &[vma.start, vma.end - vma.start, 0]);
     }
 }
 
-/// What CRIU's messages have no field for: names of areas, locking on fault.
+/// Puts the guards back.
+fn guard(program: &mut Program, task: &TaskImage) {
+    const MADV_GUARD_INSTALL: u64 = 102;
+    for guard in &task.threads[0].extra.guards {
+        program.call(libc::SYS_madvise, &[guard.start, guard.end.saturating_sub(guard.start), MADV_GUARD_INSTALL]);
+    }
+}
+
+/// What CRIU's messages have no field for: names of areas.
 fn extras(program: &mut Program, task: &TaskImage) {
     const PR_SET_VMA: u64 = 0x5356_4d41;
     let Some(extra) = task.threads.first().map(|t| &t.extra) else { return };
     let end_of =
         |start: u64| task.live.as_ref().and_then(|l| l.mm.vmas.iter().find(|v| v.start == start)).map(|v| v.end);
-    for guard in &extra.guards {
-        const MADV_GUARD_INSTALL: u64 = 102;
-        program.call(libc::SYS_madvise, &[guard.start, guard.end - guard.start, MADV_GUARD_INSTALL]);
-    }
     for name in &extra.vma_names {
         if let Some(end) = end_of(name.start) {
             let mut text = name.name.clone();
@@ -421,7 +432,7 @@ fn extras(program: &mut Program, task: &TaskImage) {
 fn seal(program: &mut Program, task: &TaskImage) {
     const MSEAL: i64 = 462;
     for flags in task.threads[0].extra.vma_flags.iter().filter(|f| f.sealed == Some(true)) {
-        program.call(MSEAL, &[flags.start, flags.end - flags.start, 0]);
+        program.call(MSEAL, &[flags.start, flags.end.saturating_sub(flags.start), 0]);
     }
 }
 
