@@ -29,6 +29,8 @@ pub struct Memory {
     pub guards: Vec<(u64, u64)>,
     /// Where the vDSO is, and its bytes without anything of ours.
     pub vdso: Option<(u64, Vec<u8>)>,
+    /// Whether they are not as the kernel gave them.
+    pub vdso_written: bool,
 }
 
 /// Shared anonymous memory of the tree, by the id it has in the images.
@@ -46,6 +48,14 @@ pub fn vdso(pid: Pid, areas: &[Area]) -> Result<Option<(u64, Vec<u8>)>> {
     let mut bytes = vec![0; range.len() as usize];
     sys::mem::read_exact(pid, RemoteAddr(range.start), &mut bytes).doing(|| format!("read the vDSO of task {pid}"))?;
     Ok(Some((range.start, bytes)))
+}
+
+/// Whether a program wrote into its vDSO, whose bytes are given: the kernel has one for all processes, the engine too.
+fn is_written(vdso: &[u8]) -> Result<bool> {
+    let Some(own) = sys::process::own_vdso() else { return Ok(false) };
+    let mut bytes = vec![0; vdso.len()];
+    sys::mem::read_exact(Pid::this(), own, &mut bytes).doing(|| "read the vDSO of the engine")?;
+    Ok(bytes != vdso)
 }
 
 /// A hole of `len` bytes in an address space: away from the stack, which grows, and from where the kernel maps next.
@@ -81,6 +91,7 @@ pub fn collect(
         flags: Vec::new(),
         guards: Vec::new(),
         vdso,
+        vdso_written: false,
     };
     let mut mapped = HashMap::new();
     for area in areas {
@@ -94,6 +105,7 @@ pub fn collect(
     let pages = pages::find(pid, &pagemap, areas, &memory.vmas)?;
     (memory.runs, memory.guards) = (pages.runs, pages.guards);
     if let Some((start, bytes)) = &memory.vdso {
+        memory.vdso_written = is_written(bytes)?;
         let run = (*start, start + bytes.len() as u64);
         memory.runs.retain(|r| r.1 <= run.0 || r.0 >= run.1);
         let place = memory.runs.partition_point(|r| r.0 < run.0);

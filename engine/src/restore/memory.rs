@@ -8,7 +8,7 @@ use super::load::{Images, LiveImage, TaskImage};
 use super::needs::{self, Need, Needs, Numbers};
 use super::spans::Spans;
 use super::tree::Tree;
-use super::vdso::{self, Fit, Running};
+use super::vdso::{self, Running};
 use crate::error::{Doing, Error, Result};
 use crate::image::pagemap::{Run, Source};
 use crate::image::proto::VmaEntry;
@@ -25,7 +25,7 @@ const VECTORS: usize = 512;
 pub fn build(images: &Images, tree: &Tree, needs: &Needs, plan: &Plan) -> Result<()> {
     let running = Running::read(tree)?;
     let mut programs = Vec::new();
-    let mut foreign = Vec::new();
+    let mut fits = Vec::new();
     for (i, task) in images.tasks.iter().enumerate() {
         let Some(live) = &task.live else { continue };
         let member = &tree.leaders[i];
@@ -36,12 +36,10 @@ pub fn build(images: &Images, tree: &Tree, needs: &Needs, plan: &Plan) -> Result
         fit.place(&mut program, &running);
         own(&mut program, task, live, &needs.numbers, &inherited)?;
         programs.push((member, program));
-        if let Fit::Foreign(vdso) = fit {
-            foreign.push((member, vdso));
-        }
+        fits.push((member, fit));
     }
     run_all(tree.layout.stub(), &mut programs)?;
-    vdso::finish(tree, foreign)
+    vdso::finish(tree, fits)
 }
 
 /// The same, while another thread compares the pages files with their checksums.
