@@ -257,6 +257,7 @@ fn collect_process(
     if let Some(task) = extras.tasks.first_mut() {
         task.vma_names = memory.names;
         task.vma_flags = memory.flags;
+        task.thp_disable_flags = Some(of_process.thp_disable & !1).filter(|flags| *flags != 0);
         task.vdso_written = memory.vdso_written.then_some(true);
         task.guards = memory.guards.iter().map(|&(start, end)| StasisGuard { start, end }).collect();
     }

@@ -114,7 +114,8 @@ fn own(
     inherited: &Inherited,
 ) -> Result<()> {
     if live.mm.thp_disabled == Some(true) {
-        program.call(libc::SYS_prctl, &[libc::PR_SET_THP_DISABLE as u64, 1, 0, 0, 0]);
+        let flags = task.threads[0].extra.thp_disable_flags.unwrap_or(0);
+        program.call(libc::SYS_prctl, &[libc::PR_SET_THP_DISABLE as u64, 1, u64::from(flags), 0, 0]);
     }
     for vma in &live.mm.vmas {
         complete(program, task, vma, numbers, inherited)?;
@@ -283,7 +284,7 @@ fn fill(program: &mut Program, live: &LiveImage, numbers: &Numbers, inherited: &
         }
         reader.flush(program);
     }
-    if huge.is_some() {
+    if huge.is_some() && live.mm.thp_disabled != Some(true) {
         program.call(libc::SYS_prctl, &[libc::PR_SET_THP_DISABLE as u64, 0, 0, 0, 0]);
     }
     whole.iter().for_each(|(file, blocks)| reader.read(program, *file, blocks));
