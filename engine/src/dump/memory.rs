@@ -238,8 +238,13 @@ fn refuse(pid: Pid, area: &Area) -> Result<()> {
         (VmFlags::UFFD_MINOR, "areas registered with a userfaultfd are not supported yet"),
         (VmFlags::MTE, "tagged memory is not supported yet"),
     ];
-    match refused.iter().find(|(flag, _)| area.flags.contains(*flag)) {
-        Some((_, reason)) => Err(unsupported(pid, &area.mapping, reason)),
+    // Memory that may only be executed has a key that the kernel chooses.
+    let only_executed = area.mapping.prot.bits() == libc::PROT_EXEC;
+    let keyed = area.protection_key.is_some_and(|key| key != 0) && !only_executed;
+    let keyed = keyed.then_some("memory with a protection key (pkey_mprotect) is not supported yet");
+    let flagged = refused.iter().find(|(flag, _)| area.flags.contains(*flag)).map(|(_, reason)| *reason);
+    match flagged.or(keyed) {
+        Some(reason) => Err(unsupported(pid, &area.mapping, reason)),
         None => Ok(()),
     }
 }
@@ -290,4 +295,24 @@ fn advice(flags: VmFlags) -> Option<u64> {
     ];
     let bits = kinds.iter().filter(|(flag, _)| flags.contains(*flag)).fold(0, |bits, (_, advice)| bits | 1 << advice);
     (bits != 0).then_some(bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc::smaps;
+
+    /// No CPU of ours has keys: what the kernel shows of them.
+    #[test]
+    fn memory_with_a_protection_key_is_refused() {
+        let area = |prot: &str, key: u32| {
+            let line = format!("7fa7a19e4000-7fa7a19e8000 {prot} 00000000 00:00 0 \n");
+            let text = format!("{line}Size: 16 kB\nProtectionKey: {key}\nVmFlags: rd wr mr mw me ac \n");
+            smaps::parse(text.as_bytes()).expect("an area of smaps").remove(0)
+        };
+        let refused = |prot, key| refuse(Pid::this(), &area(prot, key)).map_err(|e| e.to_string());
+        assert_eq!(refused("rw-p", 0), Ok(()));
+        assert_eq!(refused("--xp", 1), Ok(()));
+        assert!(refused("rw-p", 1).is_err_and(|e| e.contains("protection key")));
+    }
 }
