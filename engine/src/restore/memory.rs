@@ -5,6 +5,7 @@ use super::classes::Area;
 use super::cow::{Plan, State};
 use super::crew::{Program, run_all};
 use super::load::{Images, LiveImage, TaskImage};
+use super::moves::Move;
 use super::needs::{self, Need, Needs, Numbers};
 use super::spans::Spans;
 use super::tree::Tree;
@@ -29,9 +30,9 @@ pub fn build(images: &Images, tree: &Tree, needs: &Needs, plan: &Plan) -> Result
     for (i, task) in images.tasks.iter().enumerate() {
         let Some(live) = &task.live else { continue };
         let member = &tree.leaders[i];
-        let inherited = Inherited::of(live, plan.state(i), plan.classes(i));
         let fit = running.fit(tree, task, live, needs)?;
         let mut program = Program::new(&tree.layout);
+        let inherited = inherit(&mut program, live, plan, i);
         inherited.clear(&mut program);
         fit.place(&mut program, &running);
         own(&mut program, task, live, &needs.numbers, &inherited)?;
@@ -54,12 +55,26 @@ pub fn build_and_verify(images: &Images, tree: &Tree, needs: &Needs, plan: &Plan
     })
 }
 
+/// Adds the moves of what a task has inherited elsewhere.
+fn inherit(program: &mut Program, live: &LiveImage, plan: &Plan, i: usize) -> Inherited {
+    let Some(settled) = plan.settled(i) else {
+        let (state, classes) = plan.at_birth(i);
+        return Inherited::of(live, state, classes);
+    };
+    for Move { from, to, len } in settled.moves {
+        let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as u64;
+        program.room(1, 0).call_for(libc::SYS_mremap, &[from, len, len, flags, to], to as i64);
+    }
+    Inherited::of(live, &settled.state, &settled.classes)
+}
+
 /// What a task has inherited and what becomes of it.
 #[derive(Default)]
 struct Inherited {
     /// Areas, or parts, that the task does not have.
     gone: Spans<Area>,
-    /// Those that it has too, maybe with another protection.
+    /// Those that it has too, maybe with another protection: whole, or the first part, which is made to grow. The kernel
+    /// would not join two parts of an area that was inherited and one that was not, and the program could not move it.
     kept: Spans<Area>,
     /// The pages in them that are its own.
     right: Spans<u32>,
@@ -75,8 +90,19 @@ impl Inherited {
         let mut inherited = Inherited::default();
         for vma in &live.mm.vmas {
             let Some(own) = Area::of(vma) else { continue };
-            for have in state.areas.over(vma.start, vma.end).filter(|have| have.value.fits(&own)) {
-                inherited.kept.push(have.start, have.end, have.value);
+            let fitting = state.areas.over(vma.start, vma.end).filter(|have| have.value.fits(&own));
+            let mut kept = Spans::default();
+            fitting.for_each(|have| kept.push(have.start, have.end, have.value));
+            let whole = match kept.gaps(vma.start, vma.end)[..] {
+                [] => state.joins(vma.start, vma.end),
+                [(end, to)] if to == vma.end => state.in_one_piece(vma.start, end).is_some(),
+                _ => false,
+            };
+            let holds = kept.iter().flat_map(|have| state.holds.over(have.start, have.end));
+            let mut useful =
+                holds.flat_map(|hold| classes.over(hold.start, hold.end).filter(move |c| c.value == hold.value));
+            if whole && useful.next().is_some() {
+                kept.iter().for_each(|have| inherited.kept.push(have.start, have.end, have.value));
             }
         }
         inherited.gone = state.areas.without(&inherited.kept);
@@ -139,14 +165,16 @@ fn complete(
     numbers: &Numbers,
     inherited: &Inherited,
 ) -> Result<()> {
-    if inherited.kept.over(vma.start, vma.end).next().is_none() {
+    let mut kept: Vec<_> = inherited.kept.over(vma.start, vma.end).collect();
+    if kept.is_empty() {
         return map(program, task, vma, numbers);
     }
-    for (start, end) in inherited.kept.gaps(vma.start, vma.end) {
-        let pgoff = vma.pgoff.wrapping_add(start - vma.start);
-        map(program, task, &VmaEntry { start, end, pgoff, ..*vma }, numbers)?;
+    if let Some(last) = kept.last_mut().filter(|last| last.end < vma.end) {
+        let args = [vma.start, last.end - vma.start, vma.end - vma.start, 0];
+        program.room(1, 0).call_for(libc::SYS_mremap, &args, vma.start as i64);
+        last.end = vma.end;
     }
-    for kept in inherited.kept.over(vma.start, vma.end).filter(|kept| kept.value.prot != vma.prot) {
+    for kept in kept.iter().filter(|kept| kept.value.prot != vma.prot) {
         program.call(libc::SYS_mprotect, &[kept.start, kept.end - kept.start, u64::from(vma.prot)]);
     }
     Ok(())

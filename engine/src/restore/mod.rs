@@ -10,6 +10,7 @@ mod files;
 mod identity;
 mod load;
 mod memory;
+mod moves;
 mod needs;
 mod pids;
 mod release;
