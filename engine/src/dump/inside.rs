@@ -61,6 +61,8 @@ pub struct OfProcess {
     pub dumpable: i32,
     /// PR_GET_THP_DISABLE: bit 0, and from Linux 6.18 what else it says.
     pub thp_disable: u32,
+    /// Where its data segment ends: brk(2).
+    pub brk: u64,
     /// PR_GET_MDWE.
     pub mdwe: u32,
     /// PR_GET_MEMORY_MERGE.
@@ -281,6 +283,7 @@ struct ProcessQuestions {
     subreaper: RemoteAddr,
     dumpable: Handle,
     thp_disable: Handle,
+    brk: Handle,
     mdwe: Handle,
     memory_merge: Handle,
     membarrier: Option<Handle>,
@@ -322,6 +325,8 @@ impl ProcessQuestions {
             subreaper,
             dumpable: batch.call(libc::SYS_prctl, &[libc::PR_GET_DUMPABLE as u64]),
             thp_disable: batch.call(libc::SYS_prctl, &[libc::PR_GET_THP_DISABLE as u64]),
+            // What is refused changes nothing: the answer is what was.
+            brk: batch.try_call(libc::SYS_brk, &[0]),
             mdwe: batch.try_call(libc::SYS_prctl, &[PR_GET_MDWE]),
             memory_merge: batch.try_call(libc::SYS_prctl, &[PR_GET_MEMORY_MERGE]),
             membarrier: listed.then(|| batch.try_call(libc::SYS_membarrier, &[MEMBARRIER_CMD_GET_REGISTRATIONS])),
@@ -356,6 +361,7 @@ impl ProcessQuestions {
             subreaper: batch.u32_at(self.subreaper) != 0,
             dumpable: word(self.dumpable) as i32,
             thp_disable: word(self.thp_disable),
+            brk: batch.result(self.brk).unwrap_or(0) as u64,
             mdwe: word(self.mdwe),
             memory_merge: word(self.memory_merge) != 0,
             membarrier: self.membarrier.map_or(0, word) | barriers,

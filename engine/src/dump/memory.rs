@@ -29,6 +29,8 @@ pub struct Memory {
     pub guards: Vec<(u64, u64)>,
     /// Where the vDSO is, and its bytes without anything of ours.
     pub vdso: Option<(u64, Vec<u8>)>,
+    /// Whether they are not as the kernel gave them.
+    pub vdso_written: bool,
 }
 
 /// Shared anonymous memory of the tree, by the id it has in the images.
@@ -46,6 +48,14 @@ pub fn vdso(pid: Pid, areas: &[Area]) -> Result<Option<(u64, Vec<u8>)>> {
     let mut bytes = vec![0; range.len() as usize];
     sys::mem::read_exact(pid, RemoteAddr(range.start), &mut bytes).doing(|| format!("read the vDSO of task {pid}"))?;
     Ok(Some((range.start, bytes)))
+}
+
+/// Whether a program wrote into its vDSO, whose bytes are given: the kernel has one for all processes, the engine too.
+fn is_written(vdso: &[u8]) -> Result<bool> {
+    let Some(own) = sys::process::own_vdso() else { return Ok(false) };
+    let mut bytes = vec![0; vdso.len()];
+    sys::mem::read_exact(Pid::this(), own, &mut bytes).doing(|| "read the vDSO of the engine")?;
+    Ok(bytes != vdso)
 }
 
 /// A hole of `len` bytes in an address space: away from the stack, which grows, and from where the kernel maps next.
@@ -81,6 +91,7 @@ pub fn collect(
         flags: Vec::new(),
         guards: Vec::new(),
         vdso,
+        vdso_written: false,
     };
     for area in areas {
         if leftover.is_some_and(|l| l.holds(area.mapping.range.start)) {
@@ -90,9 +101,10 @@ pub fn collect(
         memory.note_extras(area);
     }
     let pagemap = File::from(process.dir.open_file(&format!("task/{pid}/pagemap"))?);
-    let pages = pages::private(pid, &pagemap, areas, &memory.vmas)?;
+    let pages = pages::find(pid, &pagemap, areas, &memory.vmas)?;
     (memory.runs, memory.guards) = (pages.runs, pages.guards);
     if let Some((start, bytes)) = &memory.vdso {
+        memory.vdso_written = is_written(bytes)?;
         let run = (*start, start + bytes.len() as u64);
         memory.runs.retain(|r| r.1 <= run.0 || r.0 >= run.1);
         let place = memory.runs.partition_point(|r| r.0 < run.0);
@@ -211,8 +223,13 @@ fn refuse(pid: Pid, area: &Area) -> Result<()> {
         (VmFlags::UFFD_MINOR, "areas registered with a userfaultfd are not supported yet"),
         (VmFlags::MTE, "tagged memory is not supported yet"),
     ];
-    match refused.iter().find(|(flag, _)| area.flags.contains(*flag)) {
-        Some((_, reason)) => Err(unsupported(pid, &area.mapping, reason)),
+    // Memory that may only be executed has a key that the kernel chooses.
+    let only_executed = area.mapping.prot.bits() == libc::PROT_EXEC;
+    let keyed = area.protection_key.is_some_and(|key| key != 0) && !only_executed;
+    let keyed = keyed.then_some("memory with a protection key (pkey_mprotect) is not supported yet");
+    let flagged = refused.iter().find(|(flag, _)| area.flags.contains(*flag)).map(|(_, reason)| *reason);
+    match flagged.or(keyed) {
+        Some(reason) => Err(unsupported(pid, &area.mapping, reason)),
         None => Ok(()),
     }
 }
@@ -263,4 +280,24 @@ fn advice(flags: VmFlags) -> Option<u64> {
     ];
     let bits = kinds.iter().filter(|(flag, _)| flags.contains(*flag)).fold(0, |bits, (_, advice)| bits | 1 << advice);
     (bits != 0).then_some(bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc::smaps;
+
+    /// No CPU of ours has keys: what the kernel shows of them.
+    #[test]
+    fn memory_with_a_protection_key_is_refused() {
+        let area = |prot: &str, key: u32| {
+            let line = format!("7fa7a19e4000-7fa7a19e8000 {prot} 00000000 00:00 0 \n");
+            let text = format!("{line}Size: 16 kB\nProtectionKey: {key}\nVmFlags: rd wr mr mw me ac \n");
+            smaps::parse(text.as_bytes()).expect("an area of smaps").remove(0)
+        };
+        let refused = |prot, key| refuse(Pid::this(), &area(prot, key)).map_err(|e| e.to_string());
+        assert_eq!(refused("rw-p", 0), Ok(()));
+        assert_eq!(refused("--xp", 1), Ok(()));
+        assert!(refused("rw-p", 1).is_err_and(|e| e.contains("protection key")));
+    }
 }

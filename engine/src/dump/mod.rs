@@ -257,11 +257,12 @@ fn collect_process(
     if let Some(task) = extras.tasks.first_mut() {
         task.vma_names = memory.names;
         task.vma_flags = memory.flags;
+        task.vdso_written = memory.vdso_written.then_some(true);
         task.guards = memory.guards.iter().map(|&(start, end)| StasisGuard { start, end }).collect();
     }
     collected.restarts.append(&mut extras.restarts);
     collected.tasks.append(&mut extras.tasks);
-    let mm = mm(process, &of_process, exe, memory.vmas, &areas, &mut buffer)?;
+    let mm = mm(process, &of_process, exe, memory.vmas, &mut buffer)?;
     Ok(OfProcess {
         pid: process.pid,
         speaker: pid,
@@ -279,13 +280,11 @@ fn mm(
     inside: &inside::OfProcess,
     exe_file_id: u32,
     vmas: Vec<crate::image::proto::VmaEntry>,
-    areas: &[smaps::Area],
     buffer: &mut Vec<u8>,
 ) -> Result<MmEntry> {
     let dir = process.dir.thread(process.speaker())?;
     // A dead leader shows no addresses; its threads do.
     let stat = crate::proc::stat::read(&dir, buffer)?;
-    let heap = areas.iter().find(|a| a.mapping.kind() == crate::proc::maps::Name::Heap);
     Ok(MmEntry {
         mm_start_code: stat.start_code,
         mm_end_code: stat.end_code,
@@ -293,7 +292,7 @@ fn mm(
         mm_end_data: stat.end_data,
         mm_start_stack: stat.start_stack,
         mm_start_brk: stat.start_brk,
-        mm_brk: heap.map_or(stat.start_brk, |a| a.mapping.range.end),
+        mm_brk: inside.brk,
         mm_arg_start: stat.arg_start,
         mm_arg_end: stat.arg_end,
         mm_env_start: stat.env_start,

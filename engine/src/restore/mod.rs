@@ -11,6 +11,7 @@ mod identity;
 mod inherited;
 mod load;
 mod memory;
+mod moves;
 mod needs;
 mod pids;
 mod release;
