@@ -6,6 +6,7 @@
 mod tests;
 
 use super::context::Late;
+use super::procfs::Found;
 use super::{
     BatchCall, Descriptor, DumpContext, Kind, RestoreContext, buildid, eventfd::missing, ghost, notice, procfs,
 };
@@ -139,9 +140,10 @@ fn dump_name(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &mut DumpConte
         return Err(Error::unsupported(descriptor.describe(), "memfds are not supported yet"));
     }
     cx.check_mount(descriptor)?;
-    match procfs::check(descriptor)? {
-        Some(dead) => ghost::dump_dead(descriptor, dead, reg, cx),
-        None => ghost::dump(descriptor, reg, cx)?,
+    match procfs::check(descriptor, cx)? {
+        Found::Dead(pid) => ghost::dump_dead(descriptor, pid, reg, cx),
+        Found::Late => drop(cx.late.insert(reg.id)),
+        Found::There => ghost::dump(descriptor, reg, cx)?,
     }
     Ok(())
 }
@@ -246,7 +248,9 @@ pub(super) fn check(reg: &RegFileEntry, fd: BorrowedFd<'_>, cx: &RestoreContext<
     {
         return differs("size", stat.st_size.to_string(), size.to_string());
     }
-    let compared = if cx.options.skip_file_rwx_check { !PERMISSIONS } else { u32::MAX };
+    // Those of a symbolic link mean nothing; in /proc they tell of what it leads to.
+    let is_link = stat.st_mode & libc::S_IFMT == libc::S_IFLNK;
+    let compared = if cx.options.skip_file_rwx_check || is_link { !PERMISSIONS } else { u32::MAX };
     if let Some(mode) = reg.mode
         && (mode ^ stat.st_mode) & compared != 0
     {

@@ -159,28 +159,36 @@ fn open_link(link: &RegFileEntry, places: &mut Places<'_>, cx: &RestoreContext<'
 impl Made {
     /// Opens files of /proc about a task that has exited, while another process has its pid.
     pub(super) fn dead(&mut self, pid: u32, group: &[&RegFileEntry], cx: &RestoreContext<'_>) -> Result<()> {
-        let pid = Pid::from_raw(pid as i32);
-        let doing = || format!("start a process in the place of {pid}, which had exited");
-        let standin = match Standin::new(Some(pid)) {
-            Err(Errno::EEXIST) => {
-                tracing::warn!("pid {pid} is taken: open files of /proc about the dead task of that pid get another");
-                Standin::new(None)
-            }
-            other => other,
-        };
-        let standin = standin.doing(doing)?;
+        let standin = stand_in(pid)?;
         for reg in group {
-            let path = procfs::about(&reg.name, pid, standin.pid());
-            let file = regfile::open_below(cx.root, &path, how(reg), ResolveFlag::RESOLVE_IN_ROOT)
-                .doing(|| format!("open {}", regfile::name(reg)))?;
-            if reg.pos != 0 && reg.flags & libc::O_PATH as u32 == 0 {
-                let position = nix::unistd::lseek(&file, reg.pos as i64, nix::unistd::Whence::SeekSet);
-                position.doing(|| format!("set the position of {}", regfile::name(reg)))?;
-            }
-            self.opened.insert(reg.id, file);
+            self.opened.insert(reg.id, open_dead(reg, pid, &standin, cx)?);
         }
-        standin.end().doing(doing)
+        standin.end().doing(|| format!("end the process in the place of {pid}"))
     }
+}
+
+/// Starts a process in the place of one that had exited.
+pub(super) fn stand_in(pid: u32) -> Result<Standin> {
+    let standin = match Standin::new(Some(Pid::from_raw(pid as i32))) {
+        Err(Errno::EEXIST) => {
+            tracing::warn!("pid {pid} is taken: open files of /proc about the dead task of that pid get another");
+            Standin::new(None)
+        }
+        other => other,
+    };
+    standin.doing(|| format!("start a process in the place of {pid}, which had exited"))
+}
+
+/// Opens a file of /proc about `pid`, which has exited, by its stand-in.
+pub(super) fn open_dead(reg: &RegFileEntry, pid: u32, standin: &Standin, cx: &RestoreContext<'_>) -> Result<OwnedFd> {
+    let path = procfs::about(&reg.name, Pid::from_raw(pid as i32), standin.pid());
+    let file = regfile::open_below(cx.root, &path, how(reg), ResolveFlag::RESOLVE_IN_ROOT)
+        .doing(|| format!("open {}", regfile::name(reg)))?;
+    if reg.pos != 0 && reg.flags & libc::O_PATH as u32 == 0 {
+        let position = nix::unistd::lseek(&file, reg.pos as i64, nix::unistd::Whence::SeekSet);
+        position.doing(|| format!("set the position of {}", regfile::name(reg)))?;
+    }
+    Ok(file)
 }
 
 /// Entries by the names that they have.
