@@ -184,7 +184,7 @@ mod tests {
         let of_thread = std::thread::spawn(|| File::open("/proc/thread-self/comm").unwrap());
         let of_thread = of_thread.join().unwrap();
         // So high that no other test takes its number, as they share a table.
-        let null = fcntl(&File::open("/dev/null").unwrap(), FcntlArg::F_DUPFD_CLOEXEC(800)).unwrap();
+        let null = fcntl(File::open("/dev/null").unwrap(), FcntlArg::F_DUPFD_CLOEXEC(800)).unwrap();
         let of_descriptor = File::open(format!("/proc/self/fdinfo/{null}")).unwrap();
         nix::unistd::close(null).unwrap();
         for (file, of) in [(of_thread, "thread"), (of_descriptor, "descriptor")] {
