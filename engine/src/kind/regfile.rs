@@ -73,7 +73,7 @@ impl Kind for RegFile {
             return Ok(fd);
         }
         let doing = || format!("give file {} back what it had", name(reg));
-        if reg.pos != 0 && !cx.ghosts.is_dead(reg.id) {
+        if reg.pos != 0 && !cx.ghosts.has_position(reg) {
             match procfs::is_on(fd.as_fd()).doing(doing)? {
                 true => cx.later(fd.as_fd(), Late::Position(reg.pos as i64))?,
                 false => nix::unistd::lseek(&fd, reg.pos as i64, Whence::SeekSet).doing(doing).map(drop)?,

@@ -113,6 +113,12 @@ impl Restorer {
         matches!(self.remaps.get(&id), Some((RemapType::Procfs, _)))
     }
 
+    /// Whether a file was opened with its position: one of /proc about a dead task, a deleted directory.
+    pub(in super::super) fn has_position(&self, reg: &RegFileEntry) -> bool {
+        let is_dir = reg.mode.is_some_and(|mode| mode & libc::S_IFMT == libc::S_IFDIR);
+        self.is_dead(reg.id) || is_dir && self.was_deleted(reg.id)
+    }
+
     /// Closes what nobody asked for.
     pub(in super::super) fn close(&mut self) {
         self.opened = self.opened.take().map(|_| HashMap::new());
