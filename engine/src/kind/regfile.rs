@@ -11,7 +11,7 @@ use super::{
     BatchCall, Descriptor, DumpContext, Kind, RestoreContext, buildid, eventfd::missing, ghost, notice, procfs,
 };
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{FdTypes, FileEntry, RegFileEntry};
+use crate::image::proto::{FdTypes, FileEntry, FownEntry, RegFileEntry};
 use crate::options::{External, FileValidation, InheritKey};
 use crate::sys;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
@@ -53,6 +53,7 @@ impl Kind for RegFile {
         // Files of addresses have positions that are negative as the kernel prints them.
         reg.pos = descriptor.info.pos as u64;
         reg.fown = descriptor.owner()?;
+        check_notice(descriptor, &reg.fown)?;
         if !external(descriptor, &mut reg, cx) {
             dump_name(descriptor, &mut reg, cx)?;
         }
@@ -143,9 +144,39 @@ fn dump_name(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &mut DumpConte
     match procfs::check(descriptor, cx)? {
         Found::Dead(pid) => ghost::dump_dead(descriptor, pid, reg, cx),
         Found::Late => drop(cx.late.insert(reg.id)),
-        Found::There => ghost::dump(descriptor, reg, cx)?,
+        Found::There if ghost::dump(descriptor, reg, cx)? => {}
+        Found::There => check_writable(descriptor, reg)?,
     }
     Ok(())
+}
+
+/// Refuses a directory that may be watched by dnotify: that shows nowhere but in the owner that F_NOTIFY sets, and for
+/// nothing else a directory needs one.
+fn check_notice(descriptor: &Descriptor, owner: &FownEntry) -> Result<()> {
+    if descriptor.file_type() != SFlag::S_IFDIR || owner.pid == 0 {
+        return Ok(());
+    }
+    let reason = "it is or was told of changes in its directory (F_NOTIFY of fcntl), which is not supported yet";
+    Err(Error::unsupported(descriptor.describe(), reason).with_help("close the descriptor before the dump"))
+}
+
+/// Refuses a file that was opened for writing and that nobody may open so any more.
+fn check_writable(descriptor: &Descriptor, reg: &RegFileEntry) -> Result<()> {
+    let flags = reg.flags as i32;
+    let writes = flags & libc::O_PATH == 0 && flags & libc::O_ACCMODE != libc::O_RDONLY;
+    if !writes || descriptor.file_type() != SFlag::S_IFREG {
+        return Ok(());
+    }
+    let forbidden = sys::file::forbidden(descriptor.copy.as_fd());
+    let forbidden = forbidden.doing(|| format!("ask for the attributes of {}", descriptor.describe()))?;
+    let (what, help) = match flags & libc::O_APPEND {
+        _ if forbidden.all => ("immutable", "chattr -i"),
+        0 if forbidden.all_but_append => ("append-only", "chattr -a"),
+        _ => return Ok(()),
+    };
+    let reason = format!("it is open for writing, and its file has become {what} since: it cannot be opened again");
+    Err(Error::unsupported(descriptor.describe(), reason)
+        .with_help(format!("take the attribute away ({help}) until the process is restored")))
 }
 
 /// The message of a file that a task has without a descriptor: its executable, a directory, a mapped file.
