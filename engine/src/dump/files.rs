@@ -120,6 +120,12 @@ impl<'a> Files<'a> {
             let numbers: HashMap<u32, u32> = table.iter().map(|fd| (fd.fd, fd.id)).collect();
             let watched = |i| self.watched_by(&set, i, &numbers);
             let files = (0..set.targets.len()).map(watched).collect::<Result<Vec<u32>>>()?;
+            if let Some(late) = files.iter().position(|id| self.cx.late.contains(id)) {
+                let number = set.targets[late].fd;
+                let reason = format!("it watches descriptor {number}, a file of /proc about a part of a process");
+                return Err(Error::unsupported(set.what.clone(), reason)
+                    .with_help("open the file below the directory of the process: /proc/PID/mounts"));
+            }
             if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == set.id) {
                 set.settle(&files, table, entry, &mut self.cx);
             }
@@ -217,7 +223,7 @@ impl<'a> Files<'a> {
             body: fdinfo::Body::None,
             other: Vec::new(),
         };
-        let descriptor = Descriptor { pid, fd: -1, link, stat, info, copy };
+        let descriptor = Descriptor { pid, fd: kind::NO_NUMBER, link, stat, info, copy };
         let entry = kind::regfile::dump_path(&descriptor, id, &mut self.cx)?;
         self.entries.push(entry);
         self.paths.insert(key, id);

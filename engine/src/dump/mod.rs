@@ -134,6 +134,8 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
         tasks: Vec::new(),
     };
     collected.files.cx.tree = tree.iter().map(|process| process.pid).collect();
+    let threads = tree.iter().flat_map(|process| process.threads.iter().map(|thread| thread.seized.tid()));
+    collected.files.cx.threads = threads.filter(|tid| !collected.files.cx.tree.contains(tid)).collect();
     let shared = Shared::find(tree)?;
     let outside = parallel::map(tree, |p| (!p.is_zombie()).then(|| OutsideProcess::read(p)).transpose())?;
     let mut live = 0;

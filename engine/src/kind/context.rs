@@ -34,6 +34,10 @@ pub struct DumpContext<'a> {
     pub epolls: Vec<Watching>,
     /// The processes of the tree.
     pub tree: HashSet<Pid>,
+    /// Their threads, without the first of each.
+    pub threads: HashSet<Pid>,
+    /// Files that come back when all others are there.
+    pub late: HashSet<u32>,
     /// Eventfds of the task whose descriptors are being dumped that are to be asked for their mode.
     pub eventfds: Vec<super::eventfd::Unsaid>,
     /// Files that a kind needs beside the one that it dumps; whoever called it takes them from here.
@@ -56,6 +60,8 @@ impl<'a> DumpContext<'a> {
             extras: Vec::new(),
             epolls: Vec::new(),
             tree: HashSet::new(),
+            threads: HashSet::new(),
+            late: HashSet::new(),
             eventfds: Vec::new(),
             more: Vec::new(),
             next_id: 1,
@@ -116,6 +122,8 @@ pub struct RestoreContext<'a> {
     pub open: HashMap<u32, Arc<OwnedFd>>,
     /// The processes of the images.
     pub tree: HashSet<Pid>,
+    /// Their threads, without the first of each.
+    pub threads: HashSet<Pid>,
     /// What the files have beside their entries, by id.
     pub extras: HashMap<u32, StasisFileEntry>,
     /// Stand-ins for processes that are gone, by the inodes of their pidfds.
@@ -153,6 +161,7 @@ impl<'a> RestoreContext<'a> {
             files,
             open: HashMap::new(),
             tree: HashSet::new(),
+            threads: HashSet::new(),
             extras: images.read_all(kinds::STASIS_FILE.single())?.into_iter().map(|more| (more.id, more)).collect(),
             ended: HashMap::new(),
             pipes: Pipes::load(images, kinds::PIPES_DATA.single(), false)?,

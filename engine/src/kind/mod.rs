@@ -15,7 +15,7 @@ mod mounts;
 mod pidfd;
 mod pipe;
 mod pipe_data;
-mod procfs;
+pub mod procfs;
 pub mod regfile;
 mod signalfd;
 #[cfg(test)]
@@ -63,12 +63,15 @@ pub trait Kind: Sync {
     fn attach(&self, entry: &FileEntry, fd: i32, files: &HashMap<u32, FileEntry>) -> Vec<BatchCall>;
 }
 
+/// In the place of a descriptor's number: a directory, an executable, a mapped file.
+pub const NO_NUMBER: i32 = -1;
+
 /// A descriptor of a frozen task, as the kernel shows it from outside, and our copy of it.
 #[derive(Debug)]
 pub struct Descriptor {
     /// A live task that has it.
     pub pid: Pid,
-    /// Its number there.
+    /// Its number there; [`NO_NUMBER`] for a file that the task has otherwise.
     pub fd: i32,
     /// Where /proc/PID/fd/N points, as the kernel spells it.
     pub link: Vec<u8>,
@@ -96,9 +99,13 @@ impl Descriptor {
         self.flags() & libc::O_PATH as u32 != 0
     }
 
-    /// The descriptor in words: pid, number, target.
+    /// The file in words: pid, number, target.
     pub fn describe(&self) -> String {
-        format!("task {}: descriptor {} ({})", self.pid, self.fd, String::from_utf8_lossy(&self.link))
+        let link = String::from_utf8_lossy(&self.link);
+        match self.fd {
+            NO_NUMBER => format!("task {}: file {link}", self.pid),
+            fd => format!("task {}: descriptor {fd} ({link})", self.pid),
+        }
     }
 
     /// Who gets its SIGIO.

@@ -2,6 +2,7 @@
 //! makes and of which the engine takes one end.
 
 use super::crew::{Member, Program, run_all};
+use super::late::Late;
 use super::load::Images;
 use super::seed::Layout;
 use crate::error::{Doing, Error, Result};
@@ -35,6 +36,8 @@ pub fn context<'a>(
 ) -> Result<RestoreContext<'a>> {
     let mut cx = RestoreContext::new(options, &images.dir, &images.files, root)?;
     cx.tree = images.tasks.iter().map(|task| task.pid()).collect();
+    let threads = images.tasks.iter().flat_map(|task| task.threads.iter().map(|thread| thread.tid));
+    cx.threads = threads.filter(|tid| !cx.tree.contains(tid)).collect();
     Ok(cx)
 }
 
@@ -45,8 +48,8 @@ pub fn open(images: &Images, ids: Vec<u32>, cx: &mut RestoreContext<'_>) -> Resu
 }
 
 /// Opens what is in descriptor tables; it may be a file of a process of the tree, which must be there.
-pub fn open_rest(images: &Images, cx: &mut RestoreContext<'_>) -> Result<()> {
-    let mut ids: Vec<u32> = images.tables.values().flatten().map(|fd| fd.id).collect();
+pub fn open_rest(images: &Images, late: &Late, cx: &mut RestoreContext<'_>) -> Result<()> {
+    let mut ids: Vec<u32> = images.tables.values().flatten().map(|fd| fd.id).filter(|id| !late.has(*id)).collect();
     ids.sort_unstable();
     ids.dedup();
     open(images, ids, cx)

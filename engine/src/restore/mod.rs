@@ -9,6 +9,7 @@ mod crew;
 mod files;
 mod identity;
 mod inherited;
+mod late;
 mod load;
 mod memory;
 mod moves;
@@ -60,21 +61,23 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let root = memory::root(options)?;
     fault::point("loaded")?;
     let mut cx = files::context(&images, options, root.as_fd())?;
-    let needs = needs::open(&images, &mut cx)?;
+    let late = late::Late::find(&images, &cx);
+    let needs = needs::open(&images, &late, &mut cx)?;
     let plan = cow::Plan::make(&images)?;
     inherited::tell(&images)?;
     let mut tree = tree::grow(&images, options, &needs, &plan)?;
     let forking = started.elapsed();
-    files::open_rest(&images, &mut cx)?;
+    files::open_rest(&images, &late, &mut cx)?;
     fault::point("files")?;
     memory::build_and_verify(&images, &tree, &needs, &plan)?;
-    identity::place(&images, &tree, &needs.numbers)?;
+    identity::place(&images, &tree, &needs.numbers, &late)?;
     drop(needs);
     kind::eventpoll::register(&cx, &images.tables)?;
-    hand_out(&images, &tree, &mut cx)?;
+    hand_out(&images, &tree, &late, &mut cx)?;
     fault::point("handed out")?;
-    attach::run(&images, &tree)?;
     threads::spawn(&images, &mut tree)?;
+    late.run(&images, &tree, &mut cx)?;
+    attach::run(&images, &tree)?;
     release::bury(&images, &mut tree)?;
     // Actions before any queue: setting one to "ignore" empties the queues of all threads.
     identity::assume(&images, &tree)?;
@@ -111,12 +114,18 @@ pub fn wait(root: Pid) -> Result<u8> {
 }
 
 /// Gives every descriptor table what the images have for it.
-fn hand_out(images: &Images, tree: &tree::Tree, cx: &mut crate::kind::RestoreContext<'_>) -> Result<()> {
+fn hand_out(
+    images: &Images,
+    tree: &tree::Tree,
+    late: &late::Late,
+    cx: &mut crate::kind::RestoreContext<'_>,
+) -> Result<()> {
     let mut work = Vec::new();
+    let place = late::place()?;
     for (i, live) in needs::owners(images) {
         let given = images.tables[&live.ids.files_id].iter().map(|fd| files::Given {
             number: fd.fd as i32,
-            file: cx.open[&fd.id].clone(),
+            file: if late.has(fd.id) { place.clone() } else { cx.open[&fd.id].clone() },
             cloexec: fd.flags & libc::FD_CLOEXEC as u32 != 0,
         });
         work.push((&tree.leaders[i], given.collect()));

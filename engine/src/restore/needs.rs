@@ -3,6 +3,7 @@
 //! copy from its birth, so that they have the same numbers everywhere.
 
 use super::files::{self, Given};
+use super::late::Late;
 use super::load::{Images, LiveImage};
 use super::segments::Segments;
 use crate::error::{Error, Result};
@@ -29,7 +30,7 @@ pub enum Need {
 pub type Numbers = HashMap<Need, i32>;
 
 /// Numbers what all tasks need, from 0.
-fn number(images: &Images) -> Numbers {
+fn number(images: &Images, late: &Late) -> Numbers {
     let mut numbers = Numbers::new();
     let mut add = |need| {
         let next = numbers.len() as i32;
@@ -39,7 +40,8 @@ fn number(images: &Images) -> Numbers {
         if live.pages.saved > 0 {
             add(Need::Pages(live.pages.pages_id));
         }
-        for id in [live.fs.cwd_id, live.fs.root_id, live.mm.exe_file_id] {
+        let directories = [live.fs.cwd_id, live.fs.root_id].into_iter().filter(|id| !late.has(*id));
+        for id in directories.chain([live.mm.exe_file_id]) {
             add(Need::File(id));
         }
         live.mm.vmas.iter().filter_map(of_area).for_each(&mut add);
@@ -70,8 +72,8 @@ pub struct Needs {
 ///
 /// # Errors
 /// Files that are missing or not what they were, pages files that the images lack.
-pub fn open(images: &Images, cx: &mut RestoreContext<'_>) -> Result<Needs> {
-    let numbers = number(images);
+pub fn open(images: &Images, late: &Late, cx: &mut RestoreContext<'_>) -> Result<Needs> {
+    let numbers = number(images, late);
     let mut ids: Vec<u32> =
         numbers.keys().filter_map(|n| if let Need::File(id) = n { Some(*id) } else { None }).collect();
     ids.sort_unstable();
