@@ -69,6 +69,7 @@ impl Seized {
     pub fn adopt(tid: Pid, asleep: Option<Asleep>, stopped: bool) -> Result<Seized> {
         let mut regs = match ptrace::regs(tid) {
             Err(sys::Errno::ENOTSUP) => {
+                mend_compat(tid);
                 let _ = ptrace::detach(tid, 0);
                 return Err(Error::unsupported(
                     format!("task {tid}"),
@@ -440,6 +441,15 @@ impl Seized {
                 return;
             }
         }
+    }
+}
+
+/// [`Seized::mend_interruption`] of a task of another ABI.
+fn mend_compat(tid: Pid) {
+    let Some(abi) = native::COMPAT else { return };
+    let mut set = Vec::new();
+    if matches!(ptrace::register_set(tid, abi.set.note, &mut set), Ok(true)) && abi.mend(&mut set) {
+        let _ = ptrace::set_state(tid, &State { sets: vec![(abi.set.note, set)], ..State::default() });
     }
 }
 
