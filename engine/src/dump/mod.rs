@@ -82,6 +82,7 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
     sys::file::widen_table();
     let out = NewImageDir::create(&options.common.images_dir, options.sync)?;
     fault::point("begin")?;
+    check::root(options.pid)?;
     let started = Instant::now();
     let mut cgroup = Cgroup::find(options)?;
     let mut tree = freeze::freeze(options.pid, options.common.timeout, &mut cgroup)?;

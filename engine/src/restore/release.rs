@@ -178,7 +178,7 @@ fn process(
 fn stop_signal(images: &Images, task: &TaskImage, leave_stopped: bool) -> Option<i32> {
     const STOPPED: u32 = 3;
     if leave_stopped || task.core.task_state != STOPPED {
-        return leave_stopped.then_some(libc::SIGSTOP);
+        return (leave_stopped || is_about_to_stop(task)).then_some(libc::SIGSTOP);
     }
     let signal = task.core.stop_signo.map_or(libc::SIGSTOP, |signal| signal as i32);
     let handled = action_of(&task.core.sigactions, signal).is_some_and(|a| a.sigaction != 0);
@@ -187,6 +187,13 @@ fn stop_signal(images: &Images, task: &TaskImage, leave_stopped: bool) -> Option
     let parent_of = |t: &TaskImage| images.tasks.iter().find(|p| p.entry.pid == t.entry.ppid);
     let kept = of_group.filter_map(parent_of).any(|p| p.entry.pgid != task.entry.pgid && p.entry.sid == task.entry.sid);
     Some(if handled || !kept { libc::SIGSTOP } else { signal })
+}
+
+/// Whether SIGSTOP is in a queue: no such signal can wait there while batches run, as it cannot be blocked.
+fn is_about_to_stop(task: &TaskImage) -> bool {
+    let own = task.threads.iter().filter_map(|t| t.core.thread_core.as_ref()).flat_map(|core| &core.signals_p);
+    let mut signals = own.chain(&task.core.signals_s).flat_map(|queue| &queue.signals);
+    signals.any(|s| super::threads::signal_of(&s.siginfo) == libc::SIGSTOP)
 }
 
 /// Stops a process by SIGSTOP while all its other signals are blocked, so that none of its queue is delivered before

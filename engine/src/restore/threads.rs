@@ -248,7 +248,7 @@ pub fn queue(program: &mut Program, member: &Member, siginfo: &[u8], shared: boo
     if !(1..=64).contains(&signal) {
         return Err(Error::state(format!("the images hold the impossible signal {signal} for task {}", member.tid)));
     }
-    if is_synchronous(signal) {
+    if is_synchronous(signal) || signal == libc::SIGSTOP {
         return Ok(()); // at the release
     }
     let (tid, signal) = (member.tid.as_raw() as u64, signal as u64);
