@@ -11,6 +11,7 @@ mod tools_creds;
 mod tools_events;
 mod tools_files;
 mod tools_maps;
+mod tools_memfd;
 mod tools_memory;
 mod tools_programs;
 mod tools_relatives;

@@ -212,7 +212,7 @@ impl<'a> Files<'a> {
             other: Vec::new(),
         };
         let descriptor = Descriptor { pid, fd: -1, link, stat, info, copy };
-        let entry = kind::regfile::dump_path(&descriptor, id, &mut self.cx)?;
+        let entry = kind::dump_path(&descriptor, id, &mut self.cx)?;
         self.entries.push(entry);
         self.paths.insert(key, id);
         Ok(id)

@@ -31,12 +31,25 @@ pub struct Memory {
     pub vdso: Option<(u64, Vec<u8>)>,
 }
 
-/// Shared anonymous memory of the tree, by the id it has in the images.
+/// Shared anonymous memory and memory files of the tree, by the id that their contents have in the images.
 #[derive(Default)]
 pub struct Segments {
     ids: HashMap<(u64, u64), u64>,
     /// A descriptor of each.
     pub files: Vec<(u64, File)>,
+}
+
+impl Segments {
+    /// Adds one that is open for reading; its id is as near to its inode number as it can be.
+    pub fn add(&mut self, inode: u64, file: File) -> u64 {
+        // CRIU's ids have 32 bits; inode numbers of the shared memory file system may be larger.
+        let mut id = inode & u64::from(u32::MAX);
+        while self.files.iter().any(|(other, _)| *other == id) || id == 0 {
+            id = (id + 1) & u64::from(u32::MAX);
+        }
+        self.files.push((id, file));
+        id
+    }
 }
 
 /// Where a process keeps the vDSO, and what is in it.
@@ -167,19 +180,11 @@ fn describe(
         Name::SharedAnonymous | Name::SharedNamed(_) => shared(pid, mapping, &mut entry, segments)?,
         Name::Hugetlb if mapping.shared => shared(pid, mapping, &mut entry, segments)?,
         Name::Hugetlb | Name::Anonymous | Name::AnonymousNamed(_) | Name::Stack => entry.status |= status::ANON_PRIVATE,
-        Name::File => {
-            let writable = mapping.shared && area.flags.contains(VmFlags::MAY_WRITE);
-            let key = (mapping.dev.0, mapping.dev.1, mapping.inode, writable);
-            let id = match mapped.get(&key) {
-                Some(&id) => id,
-                None => {
-                    let id = files.of_mapping(pid, &map_files_name(mapping), writable)?;
-                    mapped.insert(key, id);
-                    id
-                }
-            };
+        Name::File | Name::Memfd(_) => {
+            let (id, writable) = file_of(pid, area, files, mapped)?;
             entry.shmid = u64::from(id);
             entry.status |= if mapping.shared { status::FILE_SHARED } else { status::FILE_PRIVATE };
+            entry.status |= if files.cx.memfds.is_file(id) { status::MEMFD } else { 0 };
             entry.fdflags = Some(if writable { libc::O_RDWR as u32 } else { 0 });
         }
         _ => return Err(unsupported(pid, mapping, "areas of this kind are not supported yet")),
@@ -191,21 +196,42 @@ fn describe(
     Ok(entry)
 }
 
+/// The file of a mapping, and whether it is to be open for writing when it is mapped again.
+fn file_of(
+    pid: Pid,
+    area: &Area,
+    files: &mut Files<'_>,
+    mapped: &mut HashMap<(u32, u32, u64, bool), u32>,
+) -> Result<(u32, bool)> {
+    let mapping = &area.mapping;
+    let mut find = |files: &mut Files<'_>, writable: bool| -> Result<u32> {
+        let key = (mapping.dev.0, mapping.dev.1, mapping.inode, writable);
+        if let Some(&id) = mapped.get(&key) {
+            return Ok(id);
+        }
+        let id = files.of_mapping(pid, &map_files_name(mapping), writable)?;
+        mapped.insert(key, id);
+        Ok(id)
+    };
+    let writable = mapping.shared && area.flags.contains(VmFlags::MAY_WRITE);
+    let id = find(files, writable)?;
+    // By a descriptor for writing, but of a memory file that was sealed against it.
+    if !writable && area.flags.contains(VmFlags::SHARED) && files.cx.memfds.is_constant(id) {
+        return Ok((find(files, true)?, true));
+    }
+    Ok((id, writable))
+}
+
 /// Shared anonymous memory: one segment for all its mappings.
 fn shared(pid: Pid, mapping: &Mapping, entry: &mut VmaEntry, segments: &mut Segments) -> Result<()> {
     let key = (u64::from(mapping.dev.0) << 32 | u64::from(mapping.dev.1), mapping.inode);
     let id = match segments.ids.get(&key) {
         Some(&id) => id,
         None => {
-            // CRIU's ids have 32 bits; inode numbers of the shared memory file system may be larger.
-            let mut id = mapping.inode & u64::from(u32::MAX);
-            while segments.files.iter().any(|(other, _)| *other == id) || id == 0 {
-                id = (id + 1) & u64::from(u32::MAX);
-            }
             let path = format!("/proc/{pid}/map_files/{}", map_files_name(mapping));
             let file = File::open(&path).doing(|| format!("open {path}"))?;
+            let id = segments.add(mapping.inode, file);
             segments.ids.insert(key, id);
-            segments.files.push((id, file));
             id
         }
     };
@@ -242,7 +268,7 @@ fn unsupported(pid: Pid, mapping: &Mapping, reason: &str) -> Error {
 fn flags(area: &Area) -> u32 {
     let mapping = &area.mapping;
     let mut flags = if mapping.shared { libc::MAP_SHARED } else { libc::MAP_PRIVATE };
-    if !matches!(mapping.kind(), Name::File) {
+    if !matches!(mapping.kind(), Name::File | Name::Memfd(_)) {
         flags |= libc::MAP_ANONYMOUS;
     }
     let others = [

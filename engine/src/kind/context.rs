@@ -4,6 +4,7 @@ use super::Descriptor;
 use super::eventpoll::Watching;
 use super::ghost::{self, Ghosts, LinkRemaps};
 use super::locks::Locks;
+use super::memfd;
 use super::mounts::Mounts;
 use super::pipe_data::{Contents, Pipes};
 use crate::error::{Doing, Error, Result};
@@ -26,6 +27,8 @@ pub struct DumpContext<'a> {
     pub pipes: Contents,
     /// The same for fifos.
     pub fifos: Contents,
+    /// Memory files.
+    pub memfds: memfd::Memfds,
     /// Locks found.
     pub locks: Locks,
     /// What the files have that CRIU's messages have no field for.
@@ -52,6 +55,7 @@ impl<'a> DumpContext<'a> {
             ghosts: Ghosts::default(),
             pipes: Contents::default(),
             fifos: Contents::of_fifos(),
+            memfds: memfd::Memfds::default(),
             locks: Locks::default(),
             extras: Vec::new(),
             epolls: Vec::new(),
@@ -93,6 +97,7 @@ impl DumpContext<'_> {
         if !self.extras.is_empty() {
             out.write_all(kinds::STASIS_FILE.single(), &self.extras)?;
         }
+        self.memfds.write(out)?;
         if !self.locks.entries.is_empty() {
             out.write_all(kinds::FILE_LOCKS.single(), &self.locks.entries)?;
         }
@@ -126,6 +131,8 @@ pub struct RestoreContext<'a> {
     pub fifos: Pipes,
     /// Deleted files, by the id of the file that shows them.
     pub ghosts: ghost::Restorer,
+    /// Memory files, by the ids of their inodes.
+    pub memfds: memfd::Restorer,
     late: Vec<(OwnedFd, Late)>,
 }
 
@@ -136,6 +143,8 @@ pub enum Late {
     Owner(FownEntry),
     /// Its text, and so what a position means, is not yet what it was.
     Position(i64),
+    /// A memory file whose mappings and contents its seals would have forbidden.
+    Memfd(memfd::Finish),
 }
 
 impl<'a> RestoreContext<'a> {
@@ -158,6 +167,7 @@ impl<'a> RestoreContext<'a> {
             pipes: Pipes::load(images, kinds::PIPES_DATA.single(), false)?,
             fifos: Pipes::load(images, kinds::FIFO_DATA.single(), true)?,
             ghosts: ghost::Restorer::load(images)?,
+            memfds: memfd::Restorer::load(images)?,
             late: Vec::new(),
         })
     }
@@ -195,6 +205,7 @@ impl<'a> RestoreContext<'a> {
                     nix::unistd::lseek(&fd, at, nix::unistd::Whence::SeekSet)
                         .doing(|| "set the position of a file of /proc")?;
                 }
+                Late::Memfd(finish) => finish.apply(fd.as_fd())?,
             }
         }
         Ok(())
@@ -208,6 +219,7 @@ impl<'a> RestoreContext<'a> {
         self.pipes.close();
         self.fifos.close();
         self.ghosts.close();
+        self.memfds.close();
     }
 }
 

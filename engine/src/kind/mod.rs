@@ -11,12 +11,14 @@ pub mod eventpoll;
 mod fifo;
 pub mod ghost;
 pub mod locks;
+pub mod memfd;
 mod mounts;
 mod pidfd;
 mod pipe;
 mod pipe_data;
 mod procfs;
 pub mod regfile;
+pub mod segment;
 mod signalfd;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &pidfd::Pidfd,
     &pipe::Pipe,
     &fifo::Fifo,
+    &memfd::Memfd,
     &regfile::RegFile,
 ];
 
@@ -161,6 +164,14 @@ pub fn recognise(descriptor: &Descriptor) -> Result<&'static dyn Kind> {
     }
 }
 
+/// The message of a file that a task has without a descriptor: its executable, a directory, a mapped file.
+pub fn dump_path(descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> Result<FileEntry> {
+    match memfd::is_memfd(descriptor) {
+        true => memfd::dump_path(descriptor, id, cx),
+        false => regfile::dump_path(descriptor, id, cx),
+    }
+}
+
 /// The kind of an image's entry.
 pub fn of_entry(entry: &FileEntry) -> Result<&'static dyn Kind> {
     match KINDS.iter().find(|kind| kind.fd_type() == entry.r#type()) {
@@ -186,7 +197,6 @@ fn unsupported(descriptor: &Descriptor) -> Error {
         l if l.starts_with("anon_inode:[perf_event]") => "perf events are",
         l if l.starts_with("anon_inode:landlock") => "Landlock rule sets are",
         l if l.starts_with("anon_inode:seccomp") => "seccomp listeners are",
-        l if l.starts_with("/memfd:") => "memfds are",
         l if l.starts_with("/dev/pts/") || l.starts_with("/dev/tty") || l == "/dev/ptmx" || l == "/dev/console" => {
             "terminals are"
         }

@@ -37,7 +37,7 @@ impl Kind for RegFile {
     }
 
     fn claims(&self, descriptor: &Descriptor) -> bool {
-        if !descriptor.link.starts_with(b"/") || descriptor.link.starts_with(b"/memfd:") {
+        if !descriptor.link.starts_with(b"/") {
             return false;
         }
         match descriptor.file_type() {
@@ -135,9 +135,6 @@ fn external(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &DumpContext<'_
 
 /// Finds out what leads back to the file: its path, or what is in its place.
 fn dump_name(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &mut DumpContext<'_>) -> Result<()> {
-    if descriptor.link.starts_with(b"/memfd:") {
-        return Err(Error::unsupported(descriptor.describe(), "memfds are not supported yet"));
-    }
     cx.check_mount(descriptor)?;
     match procfs::check(descriptor)? {
         Some(dead) => ghost::dump_dead(descriptor, dead, reg, cx),
@@ -146,7 +143,7 @@ fn dump_name(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &mut DumpConte
     Ok(())
 }
 
-/// The message of a file that a task has without a descriptor: its executable, a directory, a mapped file.
+/// The message of a file that a task has without a descriptor.
 pub fn dump_path(descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> Result<FileEntry> {
     if !descriptor.link.starts_with(b"/") {
         return Err(Error::unsupported(descriptor.describe(), "it is on no mount of this namespace"));

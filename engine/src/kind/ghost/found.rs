@@ -86,10 +86,9 @@ fn add(descriptor: &Descriptor, reg: &RegFileEntry, cx: &mut DumpContext<'_>) ->
     Ok((RemapType::Linked, id))
 }
 
-/// Whether the name is one that the kernel gives to memory, and not of a file: memfds, System V segments, huge pages.
+/// Whether the name is one that the kernel gives to memory, and not of a file: System V segments, huge pages.
 fn is_kernels(name: &[u8], stat: &FileStat) -> bool {
-    const NAMES: &[&[u8]] =
-        &[b"/memfd:", b"/SYSV", b"/anon_hugepage", b"/dev/zero", b"/[aio]", b"/drm mm object", b"/i915"];
+    const NAMES: &[&[u8]] = &[b"/SYSV", b"/anon_hugepage", b"/dev/zero", b"/[aio]", b"/drm mm object", b"/i915"];
     // Somebody may have a file of such a name; then it is on the file system of its directory.
     NAMES.iter().any(|start| name.starts_with(start))
         && lstat(super::split(name).0).or_else(|_| lstat("/")).is_ok_and(|dir| dir.st_dev != stat.st_dev)
