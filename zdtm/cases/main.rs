@@ -23,6 +23,7 @@ mod tools_tasks;
 mod tools_threads;
 mod tools_timers;
 #[cfg(cpu = "x86")]
+mod tools_watch;
 mod tools_x86;
 
 use gate::{Gate, Verdict};

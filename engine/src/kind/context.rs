@@ -7,6 +7,7 @@ use super::locks::Locks;
 use super::memfd;
 use super::mounts::Mounts;
 use super::pipe_data::{Contents, Pipes};
+use super::watched::{Finder, Watcher};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FileEntry, FownEntry, StasisFileEntry};
 use crate::image::{ImageDir, NewImageDir, kinds};
@@ -35,6 +36,8 @@ pub struct DumpContext<'a> {
     pub extras: Vec<StasisFileEntry>,
     /// Epoll sets whose watched files are to be found when all descriptors are known.
     pub epolls: Vec<Watching>,
+    /// Descriptors whose watched inodes are to be found when all files are known.
+    pub watchers: Vec<Watcher>,
     /// The processes of the tree.
     pub tree: HashSet<Pid>,
     /// Eventfds of the task whose descriptors are being dumped that are to be asked for their mode.
@@ -45,6 +48,8 @@ pub struct DumpContext<'a> {
     pub next_id: u32,
     /// Read when the first path is to be checked.
     mounts: Option<Mounts>,
+    /// Made when the first watched object is to be found.
+    finder: Option<Finder>,
 }
 
 impl<'a> DumpContext<'a> {
@@ -59,12 +64,36 @@ impl<'a> DumpContext<'a> {
             locks: Locks::default(),
             extras: Vec::new(),
             epolls: Vec::new(),
+            watchers: Vec::new(),
             tree: HashSet::new(),
             eventfds: Vec::new(),
             more: Vec::new(),
             next_id: 1,
             mounts: None,
+            finder: None,
         }
+    }
+
+    /// What finds watched objects.
+    pub fn finder(&mut self) -> Result<&Finder> {
+        let finder = match self.finder.take() {
+            Some(finder) => finder,
+            None => Finder::new()?,
+        };
+        Ok(self.finder.insert(finder))
+    }
+
+    /// Makes files of what the tree watches, when all other files are known, and adds them to `entries`.
+    pub fn find_watched(&mut self, entries: &mut Vec<FileEntry>) -> Result<()> {
+        let watchers = std::mem::take(&mut self.watchers);
+        if watchers.is_empty() {
+            return Ok(());
+        }
+        let mut finder = match self.finder.take() {
+            Some(finder) => finder,
+            None => Finder::new()?,
+        };
+        watchers.into_iter().try_for_each(|watcher| finder.find(watcher, entries, self))
     }
 
     /// Refuses a file that its path does not lead back to because of mounts.
@@ -133,8 +162,14 @@ pub struct RestoreContext<'a> {
     pub ghosts: ghost::Restorer,
     /// Memory files, by the ids of their inodes.
     pub memfds: memfd::Restorer,
+    /// What is watched, by the ids of the files.
+    pub targets: HashMap<u32, Arc<OwnedFd>>,
     late: Vec<(OwnedFd, Late)>,
+    last: Vec<Last>,
 }
+
+/// What is done when nothing else is left to do.
+type Last = Box<dyn FnOnce() -> Result<()> + Send + Sync>;
 
 /// What is done with a file late in a restore.
 #[derive(Debug)]
@@ -168,7 +203,9 @@ impl<'a> RestoreContext<'a> {
             fifos: Pipes::load(images, kinds::FIFO_DATA.single(), true)?,
             ghosts: ghost::Restorer::load(images)?,
             memfds: memfd::Restorer::load(images)?,
+            targets: HashMap::new(),
             late: Vec::new(),
+            last: Vec::new(),
         })
     }
 
@@ -211,10 +248,22 @@ impl<'a> RestoreContext<'a> {
         Ok(())
     }
 
-    /// Closes every descriptor of the engine's but those that [`RestoreContext::settle`] needs, of which none is an end
+    /// Does something when [`RestoreContext::finish`] is called.
+    pub fn at_last(&mut self, what: impl FnOnce() -> Result<()> + Send + Sync + 'static) {
+        self.last.push(Box::new(what));
+    }
+
+    /// Does what would notice everything that is done before: to be called when no file is made, opened or removed any
+    /// more.
+    pub fn finish(&mut self) -> Result<()> {
+        self.last.drain(..).try_for_each(|what| what())
+    }
+
+    /// Closes every descriptor of the engine's but those that the last steps need, of which none is an end
     /// that others wait for: to be called when all tasks have theirs.
     pub fn close(&mut self) {
         self.open.clear();
+        self.targets.clear();
         self.ended.clear();
         self.pipes.close();
         self.fifos.close();

@@ -8,8 +8,10 @@ mod buildid;
 mod context;
 pub mod eventfd;
 pub mod eventpoll;
+pub mod fanotify;
 mod fifo;
 pub mod ghost;
+mod inotify;
 pub mod locks;
 pub mod memfd;
 mod mounts;
@@ -23,6 +25,7 @@ mod signalfd;
 #[cfg(test)]
 mod tests;
 mod timerfd;
+pub mod watched;
 
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FileEntry, FownEntry};
@@ -43,6 +46,8 @@ pub static KINDS: &[&dyn Kind] = &[
     &timerfd::Timerfd,
     &signalfd::Signalfd,
     &pidfd::Pidfd,
+    &inotify::Inotify,
+    &fanotify::Fanotify,
     &pipe::Pipe,
     &fifo::Fifo,
     &memfd::Memfd,
@@ -189,8 +194,6 @@ fn unsupported(descriptor: &Descriptor) -> Error {
     let link = String::from_utf8_lossy(&descriptor.link).into_owned();
     let kind = match link.as_str() {
         l if l.starts_with("socket:") => "sockets are",
-        l if l.starts_with("anon_inode:inotify") => "inotify descriptors are",
-        l if l.starts_with("anon_inode:[fanotify]") => "fanotify descriptors are",
         l if l.starts_with("anon_inode:[io_uring]") => "io_uring instances are",
         l if l.starts_with("anon_inode:[userfaultfd]") => "userfaultfds are",
         l if l.starts_with("anon_inode:bpf") => "BPF objects are",

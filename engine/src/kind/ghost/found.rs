@@ -23,6 +23,13 @@ pub struct Ghosts {
     pub(super) links: Vec<Link>,
 }
 
+impl Ghosts {
+    /// Whether it is a deleted file that some file of the tree showed.
+    pub fn knows(&self, stat: &FileStat) -> bool {
+        self.known.contains_key(&(stat.st_dev, stat.st_ino))
+    }
+}
+
 /// Takes note of a deleted file: `reg` gets the name that it had.
 pub fn dump(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &mut DumpContext<'_>) -> Result<()> {
     let Some(name) = descriptor.link.strip_suffix(DELETED) else { return Ok(()) };
