@@ -49,7 +49,7 @@ const fn mutation(
     Mutation { area, case, images, key, change }
 }
 
-static MUTATIONS: [Mutation; 18] = [
+static MUTATIONS: [Mutation; 21] = [
     mutation("tree", "tree/zombie_codes", "core-", "exit_code", Change::Flip(0x200)),
     mutation("tree", "tree/names", "core-", "comm", Change::Text("mutant")),
     mutation("threads", "threads/masks", "core-", "blk_sigset", Change::Flip(1 << 9)),
@@ -68,6 +68,9 @@ static MUTATIONS: [Mutation; 18] = [
     mutation("events", "events/epoll_modes", "files.img", "data", Change::Flip(1)),
     mutation("events", "events/timerfd_relative", "files.img", "insec", Change::Flip(1)),
     mutation("events", "events/signalfd_pending", "files.img", "sigmask", Change::Flip(1 << 20)),
+    mutation("events", "events/inotify_masks", "files.img", "mask", Change::Flip(1 << 9)),
+    mutation("events", "events/fanotify_marks", "files.img", "mask", Change::Flip(1 << 3)),
+    mutation("memfd", "memfd/seals", "memfd.img", "seals", Change::Flip(2)),
 ];
 
 fn main() -> ExitCode {

@@ -11,6 +11,7 @@ mod tools_creds;
 mod tools_events;
 mod tools_files;
 mod tools_maps;
+mod tools_memfd;
 mod tools_memory;
 mod tools_programs;
 mod tools_relatives;
@@ -23,6 +24,7 @@ mod tools_tasks;
 mod tools_threads;
 mod tools_timers;
 #[cfg(cpu = "x86")]
+mod tools_watch;
 mod tools_x86;
 
 use gate::{Gate, Verdict};

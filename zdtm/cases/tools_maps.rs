@@ -126,3 +126,20 @@ pub fn pss(task: &str) -> Verdict<u64> {
 pub fn kernel_areas() -> Verdict<Vec<Map>> {
     Ok(maps("self")?.into_iter().filter(|m| m.name == "[vdso]" || m.name.starts_with("[vvar")).collect())
 }
+
+/// Lets the kernel make huge pages on demand. The limit is never lowered: another run may count on it, and it costs
+/// nothing by itself.
+pub fn allow_huge_pages() -> Verdict {
+    const LIMIT: &str = "/proc/sys/vm/nr_overcommit_hugepages";
+    const ENOUGH: u64 = 16;
+    if std::fs::read_to_string(LIMIT)?.trim().parse::<u64>()? < ENOUGH {
+        std::fs::write(LIMIT, ENOUGH.to_string())?;
+    }
+    Ok(())
+}
+
+/// A line of /proc/meminfo.
+pub fn meminfo(name: &str) -> Verdict<String> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    Ok(text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default().trim().to_owned())
+}

@@ -113,7 +113,7 @@ impl<'a> Files<'a> {
         Ok((id, r#type))
     }
 
-    /// Finds what epoll sets watch, when all descriptors are known. `tables` are the tasks' by a thread of each.
+    /// Finds what epoll sets, inotify and fanotify descriptors watch, when all descriptors are known. `tables` are the tasks' by a thread of each.
     pub fn find_watched(&mut self, tables: &HashMap<Pid, &[FdinfoEntry]>) -> Result<()> {
         for set in std::mem::take(&mut self.cx.epolls) {
             let table = tables.get(&set.pid).copied().unwrap_or_default();
@@ -130,7 +130,7 @@ impl<'a> Files<'a> {
                 set.settle(&files, table, entry, &mut self.cx);
             }
         }
-        Ok(())
+        self.cx.find_watched(&mut self.entries)
     }
 
     /// The file of an epoll set's registration: what its number stands for now, or any of the tree.
@@ -224,7 +224,7 @@ impl<'a> Files<'a> {
             other: Vec::new(),
         };
         let descriptor = Descriptor { pid, fd: kind::NO_NUMBER, link, stat, info, copy };
-        let entry = kind::regfile::dump_path(&descriptor, id, &mut self.cx)?;
+        let entry = kind::dump_path(&descriptor, id, &mut self.cx)?;
         self.entries.push(entry);
         self.paths.insert(key, id);
         Ok(id)

@@ -361,7 +361,7 @@ impl ProcessQuestions {
             subreaper: batch.u32_at(self.subreaper) != 0,
             dumpable: word(self.dumpable) as i32,
             thp_disable: word(self.thp_disable),
-            brk: batch.result(self.brk).unwrap_or(0) as u64,
+            brk: batch.result(self.brk).unwrap_or(0),
             mdwe: word(self.mdwe),
             memory_merge: word(self.memory_merge) != 0,
             membarrier: self.membarrier.map_or(0, word) | barriers,

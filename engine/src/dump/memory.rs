@@ -33,12 +33,25 @@ pub struct Memory {
     pub vdso_written: bool,
 }
 
-/// Shared anonymous memory of the tree, by the id it has in the images.
+/// Shared anonymous memory and memory files of the tree, by the id that their contents have in the images.
 #[derive(Default)]
 pub struct Segments {
     ids: HashMap<(u64, u64), u64>,
     /// A descriptor of each.
     pub files: Vec<(u64, File)>,
+}
+
+impl Segments {
+    /// Adds one that is open for reading; its id is as near to its inode number as it can be.
+    pub fn add(&mut self, inode: u64, file: File) -> u64 {
+        // CRIU's ids have 32 bits; inode numbers of the shared memory file system may be larger.
+        let mut id = inode & u64::from(u32::MAX);
+        while self.files.iter().any(|(other, _)| *other == id) || id == 0 {
+            id = (id + 1) & u64::from(u32::MAX);
+        }
+        self.files.push((id, file));
+        id
+    }
 }
 
 /// Where a process keeps the vDSO, and what is in it.
@@ -172,11 +185,11 @@ fn describe(pid: Pid, area: &Area, files: &mut Files<'_>, segments: &mut Segment
         Name::SharedAnonymous | Name::SharedNamed(_) => shared(pid, mapping, &mut entry, segments)?,
         Name::Hugetlb if mapping.shared => shared(pid, mapping, &mut entry, segments)?,
         Name::Hugetlb | Name::Anonymous | Name::AnonymousNamed(_) | Name::Stack => entry.status |= status::ANON_PRIVATE,
-        Name::File => {
-            let writable = mapping.shared && area.flags.contains(VmFlags::MAY_WRITE);
-            let id = files.of_mapping(pid, mapping, &map_files_name(mapping), writable)?;
+        Name::File | Name::Memfd(_) => {
+            let (id, writable) = file_of(pid, area, files)?;
             entry.shmid = u64::from(id);
             entry.status |= if mapping.shared { status::FILE_SHARED } else { status::FILE_PRIVATE };
+            entry.status |= if files.cx.memfds.is_file(id) { status::MEMFD } else { 0 };
             entry.fdflags = Some(if writable { libc::O_RDWR as u32 } else { 0 });
         }
         _ => return Err(unsupported(pid, mapping, "areas of this kind are not supported yet")),
@@ -188,21 +201,29 @@ fn describe(pid: Pid, area: &Area, files: &mut Files<'_>, segments: &mut Segment
     Ok(entry)
 }
 
+/// The file of a mapping, and whether it is to be open for writing when it is mapped again.
+fn file_of(pid: Pid, area: &Area, files: &mut Files<'_>) -> Result<(u32, bool)> {
+    let mapping = &area.mapping;
+    let name = map_files_name(mapping);
+    let writable = mapping.shared && area.flags.contains(VmFlags::MAY_WRITE);
+    let id = files.of_mapping(pid, mapping, &name, writable)?;
+    // By a descriptor for writing, but of a memory file that was sealed against it.
+    if !writable && area.flags.contains(VmFlags::SHARED) && files.cx.memfds.is_constant(id) {
+        return Ok((files.of_mapping(pid, mapping, &name, true)?, true));
+    }
+    Ok((id, writable))
+}
+
 /// Shared anonymous memory: one segment for all its mappings.
 fn shared(pid: Pid, mapping: &Mapping, entry: &mut VmaEntry, segments: &mut Segments) -> Result<()> {
     let key = (u64::from(mapping.dev.0) << 32 | u64::from(mapping.dev.1), mapping.inode);
     let id = match segments.ids.get(&key) {
         Some(&id) => id,
         None => {
-            // CRIU's ids have 32 bits; inode numbers of the shared memory file system may be larger.
-            let mut id = mapping.inode & u64::from(u32::MAX);
-            while segments.files.iter().any(|(other, _)| *other == id) || id == 0 {
-                id = (id + 1) & u64::from(u32::MAX);
-            }
             let path = format!("/proc/{pid}/map_files/{}", map_files_name(mapping));
             let file = File::open(&path).doing(|| format!("open {path}"))?;
+            let id = segments.add(mapping.inode, file);
             segments.ids.insert(key, id);
-            segments.files.push((id, file));
             id
         }
     };
@@ -244,7 +265,7 @@ fn unsupported(pid: Pid, mapping: &Mapping, reason: &str) -> Error {
 fn flags(area: &Area) -> u32 {
     let mapping = &area.mapping;
     let mut flags = if mapping.shared { libc::MAP_SHARED } else { libc::MAP_PRIVATE };
-    if !matches!(mapping.kind(), Name::File) {
+    if !matches!(mapping.kind(), Name::File | Name::Memfd(_)) {
         flags |= libc::MAP_ANONYMOUS;
     }
     let others = [

@@ -4,8 +4,10 @@ use super::Descriptor;
 use super::eventpoll::Watching;
 use super::ghost::{self, Ghosts, LinkRemaps};
 use super::locks::Locks;
+use super::memfd;
 use super::mounts::Mounts;
 use super::pipe_data::{Contents, Pipes};
+use super::watched::{Finder, Watcher};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FileEntry, FownEntry, StasisFileEntry};
 use crate::image::{ImageDir, NewImageDir, kinds};
@@ -26,12 +28,16 @@ pub struct DumpContext<'a> {
     pub pipes: Contents,
     /// The same for fifos.
     pub fifos: Contents,
+    /// Memory files.
+    pub memfds: memfd::Memfds,
     /// Locks found.
     pub locks: Locks,
     /// What the files have that CRIU's messages have no field for.
     pub extras: Vec<StasisFileEntry>,
     /// Epoll sets whose watched files are to be found when all descriptors are known.
     pub epolls: Vec<Watching>,
+    /// Descriptors whose watched inodes are to be found when all files are known.
+    pub watchers: Vec<Watcher>,
     /// The processes of the tree.
     pub tree: HashSet<Pid>,
     /// Their threads, without the first of each.
@@ -46,6 +52,8 @@ pub struct DumpContext<'a> {
     pub next_id: u32,
     /// Read when the first path is to be checked.
     mounts: Option<Mounts>,
+    /// Made when the first watched object is to be found.
+    finder: Option<Finder>,
 }
 
 impl<'a> DumpContext<'a> {
@@ -56,9 +64,11 @@ impl<'a> DumpContext<'a> {
             ghosts: Ghosts::default(),
             pipes: Contents::default(),
             fifos: Contents::of_fifos(),
+            memfds: memfd::Memfds::default(),
             locks: Locks::default(),
             extras: Vec::new(),
             epolls: Vec::new(),
+            watchers: Vec::new(),
             tree: HashSet::new(),
             threads: HashSet::new(),
             late: HashSet::new(),
@@ -66,7 +76,30 @@ impl<'a> DumpContext<'a> {
             more: Vec::new(),
             next_id: 1,
             mounts: None,
+            finder: None,
         }
+    }
+
+    /// What finds watched objects.
+    pub fn finder(&mut self) -> Result<&Finder> {
+        let finder = match self.finder.take() {
+            Some(finder) => finder,
+            None => Finder::new()?,
+        };
+        Ok(self.finder.insert(finder))
+    }
+
+    /// Makes files of what the tree watches, when all other files are known, and adds them to `entries`.
+    pub fn find_watched(&mut self, entries: &mut Vec<FileEntry>) -> Result<()> {
+        let watchers = std::mem::take(&mut self.watchers);
+        if watchers.is_empty() {
+            return Ok(());
+        }
+        let mut finder = match self.finder.take() {
+            Some(finder) => finder,
+            None => Finder::new()?,
+        };
+        watchers.into_iter().try_for_each(|watcher| finder.find(watcher, entries, self))
     }
 
     /// Refuses a file that its path does not lead back to because of mounts.
@@ -99,6 +132,7 @@ impl DumpContext<'_> {
         if !self.extras.is_empty() {
             out.write_all(kinds::STASIS_FILE.single(), &self.extras)?;
         }
+        self.memfds.write(out)?;
         if !self.locks.entries.is_empty() {
             out.write_all(kinds::FILE_LOCKS.single(), &self.locks.entries)?;
         }
@@ -134,8 +168,16 @@ pub struct RestoreContext<'a> {
     pub fifos: Pipes,
     /// Deleted files, by the id of the file that shows them.
     pub ghosts: ghost::Restorer,
+    /// Memory files, by the ids of their inodes.
+    pub memfds: memfd::Restorer,
+    /// What is watched, by the ids of the files.
+    pub targets: HashMap<u32, Arc<OwnedFd>>,
     late: Vec<(OwnedFd, Late)>,
+    last: Vec<Last>,
 }
+
+/// What is done when nothing else is left to do.
+type Last = Box<dyn FnOnce() -> Result<()> + Send + Sync>;
 
 /// What is done with a file late in a restore.
 #[derive(Debug)]
@@ -144,6 +186,8 @@ pub enum Late {
     Owner(FownEntry),
     /// Its text, and so what a position means, is not yet what it was.
     Position(i64),
+    /// A memory file whose mappings and contents its seals would have forbidden.
+    Memfd(memfd::Finish),
 }
 
 impl<'a> RestoreContext<'a> {
@@ -167,7 +211,10 @@ impl<'a> RestoreContext<'a> {
             pipes: Pipes::load(images, kinds::PIPES_DATA.single(), false)?,
             fifos: Pipes::load(images, kinds::FIFO_DATA.single(), true)?,
             ghosts: ghost::Restorer::load(images)?,
+            memfds: memfd::Restorer::load(images)?,
+            targets: HashMap::new(),
             late: Vec::new(),
+            last: Vec::new(),
         })
     }
 
@@ -204,19 +251,33 @@ impl<'a> RestoreContext<'a> {
                     nix::unistd::lseek(&fd, at, nix::unistd::Whence::SeekSet)
                         .doing(|| "set the position of a file of /proc")?;
                 }
+                Late::Memfd(finish) => finish.apply(fd.as_fd())?,
             }
         }
         Ok(())
     }
 
-    /// Closes every descriptor of the engine's but those that [`RestoreContext::settle`] needs, of which none is an end
+    /// Does something when [`RestoreContext::finish`] is called.
+    pub fn at_last(&mut self, what: impl FnOnce() -> Result<()> + Send + Sync + 'static) {
+        self.last.push(Box::new(what));
+    }
+
+    /// Does what would notice everything that is done before: to be called when no file is made, opened or removed any
+    /// more.
+    pub fn finish(&mut self) -> Result<()> {
+        self.last.drain(..).try_for_each(|what| what())
+    }
+
+    /// Closes every descriptor of the engine's but those that the last steps need, of which none is an end
     /// that others wait for: to be called when all tasks have theirs.
     pub fn close(&mut self) {
         self.open.clear();
+        self.targets.clear();
         self.ended.clear();
         self.pipes.close();
         self.fifos.close();
         self.ghosts.close();
+        self.memfds.close();
     }
 }
 

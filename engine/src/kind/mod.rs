@@ -8,19 +8,24 @@ mod buildid;
 mod context;
 pub mod eventfd;
 pub mod eventpoll;
+pub mod fanotify;
 mod fifo;
 pub mod ghost;
+mod inotify;
 pub mod locks;
+pub mod memfd;
 mod mounts;
 mod pidfd;
 mod pipe;
 mod pipe_data;
 pub mod procfs;
 pub mod regfile;
+pub mod segment;
 mod signalfd;
 #[cfg(test)]
 mod tests;
 mod timerfd;
+pub mod watched;
 
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FileEntry, FownEntry};
@@ -41,8 +46,11 @@ pub static KINDS: &[&dyn Kind] = &[
     &timerfd::Timerfd,
     &signalfd::Signalfd,
     &pidfd::Pidfd,
+    &inotify::Inotify,
+    &fanotify::Fanotify,
     &pipe::Pipe,
     &fifo::Fifo,
+    &memfd::Memfd,
     &regfile::RegFile,
 ];
 
@@ -168,6 +176,14 @@ pub fn recognise(descriptor: &Descriptor) -> Result<&'static dyn Kind> {
     }
 }
 
+/// The message of a file that a task has without a descriptor: its executable, a directory, a mapped file.
+pub fn dump_path(descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> Result<FileEntry> {
+    match memfd::is_memfd(descriptor) {
+        true => memfd::dump_path(descriptor, id, cx),
+        false => regfile::dump_path(descriptor, id, cx),
+    }
+}
+
 /// The kind of an image's entry.
 pub fn of_entry(entry: &FileEntry) -> Result<&'static dyn Kind> {
     match KINDS.iter().find(|kind| kind.fd_type() == entry.r#type()) {
@@ -185,15 +201,12 @@ fn unsupported(descriptor: &Descriptor) -> Error {
     let link = String::from_utf8_lossy(&descriptor.link).into_owned();
     let kind = match link.as_str() {
         l if l.starts_with("socket:") => "sockets are",
-        l if l.starts_with("anon_inode:inotify") => "inotify descriptors are",
-        l if l.starts_with("anon_inode:[fanotify]") => "fanotify descriptors are",
         l if l.starts_with("anon_inode:[io_uring]") => "io_uring instances are",
         l if l.starts_with("anon_inode:[userfaultfd]") => "userfaultfds are",
         l if l.starts_with("anon_inode:bpf") => "BPF objects are",
         l if l.starts_with("anon_inode:[perf_event]") => "perf events are",
         l if l.starts_with("anon_inode:landlock") => "Landlock rule sets are",
         l if l.starts_with("anon_inode:seccomp") => "seccomp listeners are",
-        l if l.starts_with("/memfd:") => "memfds are",
         l if l.starts_with("/dev/pts/") || l.starts_with("/dev/tty") || l == "/dev/ptmx" || l == "/dev/console" => {
             "terminals are"
         }

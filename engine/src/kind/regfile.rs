@@ -29,6 +29,8 @@ pub struct RegFile;
 const ONCE: i32 = libc::O_CREAT | libc::O_EXCL | libc::O_NOCTTY | libc::O_TRUNC;
 /// The bit of O_TMPFILE that is its own; the other is O_DIRECTORY.
 pub(super) const TMPFILE: i32 = libc::O_TMPFILE & !libc::O_DIRECTORY;
+/// The kernel's own flag of what an event of fanotify(7) came with: its use is not noticed. Nobody else can set it.
+const NOT_NOTICED: i32 = 0x400_0000;
 /// The permission bits of a mode.
 const PERMISSIONS: u32 = 0o777;
 
@@ -38,7 +40,7 @@ impl Kind for RegFile {
     }
 
     fn claims(&self, descriptor: &Descriptor) -> bool {
-        if !descriptor.link.starts_with(b"/") || descriptor.link.starts_with(b"/memfd:") {
+        if !descriptor.link.starts_with(b"/") {
             return false;
         }
         match descriptor.file_type() {
@@ -137,9 +139,6 @@ fn external(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &DumpContext<'_
 
 /// Finds out what leads back to the file: its path, or what is in its place.
 fn dump_name(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &mut DumpContext<'_>) -> Result<()> {
-    if descriptor.link.starts_with(b"/memfd:") {
-        return Err(Error::unsupported(descriptor.describe(), "memfds are not supported yet"));
-    }
     cx.check_mount(descriptor)?;
     match procfs::check(descriptor, cx)? {
         Found::Dead(pid) => ghost::dump_dead(descriptor, pid, reg, cx),
@@ -195,6 +194,13 @@ pub fn dump_path(descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> 
     Ok(FileEntry { r#type: FdTypes::Reg as i32, id, reg: Some(reg), ..FileEntry::default() })
 }
 
+/// The message of a file that is watched; what is written to it meanwhile is not checked.
+pub fn dump_watched(descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> Result<FileEntry> {
+    let mut reg = RegFileEntry { size: None, ..describe(descriptor, id)? };
+    dump_name(descriptor, &mut reg, cx)?;
+    Ok(FileEntry { r#type: FdTypes::Reg as i32, id, reg: Some(reg), ..FileEntry::default() })
+}
+
 /// The descriptor that the caller supplies for a file, untouched: what it is and where it stands is the caller's.
 fn given(reg: &RegFileEntry, cx: &RestoreContext<'_>) -> Result<Option<OwnedFd>> {
     if reg.ext() {
@@ -241,7 +247,7 @@ pub fn open(reg: &RegFileEntry, cx: &mut RestoreContext<'_>) -> Result<OwnedFd> 
 
 /// The flags with which an entry's file is opened: those it had, without what open does once or does not take.
 pub(super) fn how(reg: &RegFileEntry) -> OFlag {
-    let mut flags = reg.flags as i32 & !(ONCE | libc::O_ASYNC);
+    let mut flags = reg.flags as i32 & !(ONCE | NOT_NOTICED | libc::O_ASYNC);
     if flags & TMPFILE != 0 {
         // The file has a name by now.
         flags &= !libc::O_TMPFILE;

@@ -34,7 +34,7 @@ impl Area {
     /// `None` where pages cannot be shared: shared memory, the kernel's own areas, huge pages, droppable memory.
     pub fn of(vma: &VmaEntry) -> Option<Area> {
         let without = status::VDSO | status::VVAR | status::VSYSCALL | status::FILE_SHARED | status::ANON_SHARED;
-        let odd = status::MEMFD | status::SYSV | status::SOCKET | status::AIO_RING | status::SHADOW_STACK;
+        let odd = status::SYSV | status::SOCKET | status::AIO_RING | status::SHADOW_STACK;
         let flags = memory::map_flags(vma);
         let private = flags & libc::MAP_PRIVATE != 0 && flags & (libc::MAP_HUGETLB | vma::MAP_DROPPABLE) == 0;
         let file = match vma.status & (status::FILE_PRIVATE | status::ANON_PRIVATE) {

@@ -22,16 +22,23 @@ pub struct State {
     pub areas: Spans<Area>,
     /// The pages that were read into them: whose page it is, as in [`Known::classes`].
     pub holds: Spans<u32>,
-    /// What was mapped in one piece: a number for each.
+    /// What was mapped in one piece: a number for each, its upper half that of the process that mapped it.
     pub mapped: Spans<u64>,
     /// Where it was moved to.
     pub moved: Spans<()>,
 }
 
+/// Where in the number of a mapping that of its process begins.
+const MAKER: u32 = 32;
+
 impl State {
-    /// Whether the kernel makes one area of what is in a range: it joins none that was moved to others.
+    /// Whether the kernel makes one area of what is in a range: it joins neither what was moved to others nor what
+    /// a process was born with to what it mapped itself.
     pub fn joins(&self, start: u64, end: u64) -> bool {
-        self.moved.over(start, end).next().is_none() || self.in_one_piece(start, end).is_some()
+        let mut makers = self.mapped.over(start, end).map(|piece| piece.value >> MAKER);
+        let first = makers.next();
+        let together = makers.all(|maker| Some(maker) == first) && self.moved.over(start, end).next().is_none();
+        together || self.in_one_piece(start, end).is_some()
     }
 
     /// The area of a range that mremap(2) takes: it was mapped at once, and as it is writable it has not fallen into pieces
@@ -127,7 +134,7 @@ impl Plan {
         let map = areas.without(&inherited.areas.without(&gone));
         let holds = inherited.holds.without(&gone).covered_by(changes);
         let number =
-            |(n, s): (usize, Span<Area>)| Span { start: s.start, end: s.end, value: (i as u64) << 32 | n as u64 };
+            |(n, s): (usize, Span<Area>)| Span { start: s.start, end: s.end, value: (i as u64) << MAKER | n as u64 };
         let new = map.iter().enumerate().map(number);
         let mapped = Spans::from_unsorted(inherited.mapped.without(&gone).iter().chain(new).collect());
         let unmap = gone.iter().map(|s| (s.start, s.end)).collect();

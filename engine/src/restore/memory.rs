@@ -194,7 +194,7 @@ fn map(program: &mut Program, task: &TaskImage, vma: &VmaEntry, numbers: &Number
     if is_special(vma) {
         return Ok(());
     }
-    let known = status::FILE_PRIVATE | status::FILE_SHARED | status::ANON_PRIVATE | status::ANON_SHARED | status::MEMFD;
+    let known = status::FILE_PRIVATE | status::FILE_SHARED | status::ANON_PRIVATE | status::ANON_SHARED;
     let refused = status::SYSV | status::SOCKET | status::AIO_RING | status::SHADOW_STACK | status::UPROBES;
     if vma.status & known == 0 || vma.status & refused != 0 {
         let what = format!(

@@ -89,6 +89,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     cx.settle()?;
     release::prepare(&images, &tree, options.leave_stopped)?;
     cx.ghosts.commit()?;
+    cx.finish()?;
     let processes = images.tasks.len();
     fault::point("release")?;
     release::let_go(&images, tree)?;

@@ -51,7 +51,7 @@ fn number(images: &Images, late: &Late) -> Numbers {
 
 /// What an area is mapped from.
 pub fn of_area(vma: &VmaEntry) -> Option<Need> {
-    if vma.status & (status::ANON_SHARED | status::MEMFD) != 0 {
+    if vma.status & status::ANON_SHARED != 0 {
         Some(Need::Segment(vma.shmid))
     } else if vma.status & (status::FILE_PRIVATE | status::FILE_SHARED) != 0 {
         Some(Need::File(vma.shmid as u32))

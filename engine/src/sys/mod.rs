@@ -8,6 +8,7 @@ pub mod handle;
 pub mod kcmp;
 pub mod map;
 pub mod mem;
+pub mod notify;
 pub mod pagemap;
 pub mod pidfd;
 pub mod probe;

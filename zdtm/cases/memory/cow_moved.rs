@@ -6,9 +6,22 @@ use crate::tools::wait_ok;
 use crate::tools_maps::pss;
 use crate::tools_memory::{Area, NONE, RW, page};
 use crate::tools_relatives::{arrive, await_word, shared_word};
+use nix::unistd::Pid;
 
 const MREMAP_DONTUNMAP: i32 = 4;
 const MOVE: i32 = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+
+/// The memory of this process, its children and theirs.
+fn total(children: &[Pid]) -> Verdict<u64> {
+    let mut sum = pss("self")?;
+    for child in children {
+        let below = std::fs::read_to_string(format!("/proc/{child}/task/{child}/children"))?;
+        for pid in below.split_whitespace().map(str::to_owned).chain([child.to_string()]) {
+            sum += pss(&pid)?;
+        }
+    }
+    Ok(sum)
+}
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let word = shared_word()?;
@@ -63,19 +76,9 @@ pub fn run(gate: &mut Gate) -> Verdict {
     await_word(word, 5)?;
     // The parent moves its own.
     let own = area.remap(pages, MOVE, room.at(6 * pages))?;
-    let total = || -> Verdict<u64> {
-        let mut sum = pss("self")?;
-        for child in &children {
-            let below = std::fs::read_to_string(format!("/proc/{child}/task/{child}/children"))?;
-            for pid in below.split_whitespace().map(str::to_owned).chain([child.to_string()]) {
-                sum += pss(&pid)?;
-            }
-        }
-        Ok(sum)
-    };
-    let before = total()?;
+    let before = total(&children)?;
     gate.checkpoint()?;
-    let after = total()?;
+    let after = total(&children)?;
     check(
         &format!("memory use at most a tenth more: {before} KiB before, {after} after"),
         after <= before + before / 10,

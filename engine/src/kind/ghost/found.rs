@@ -26,6 +26,13 @@ pub struct Ghosts {
     pub(super) links: Vec<Link>,
 }
 
+impl Ghosts {
+    /// Whether it is a deleted file that some file of the tree showed.
+    pub fn knows(&self, stat: &FileStat) -> bool {
+        self.known.contains_key(&(stat.st_dev, stat.st_ino))
+    }
+}
+
 /// Takes note of a deleted file: `reg` gets the name that it had. False for a file that a path leads to.
 pub fn dump(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &mut DumpContext<'_>) -> Result<bool> {
     let Some(name) = descriptor.link.strip_suffix(DELETED) else { return Ok(false) };
@@ -111,10 +118,9 @@ fn check_directory(descriptor: &Descriptor, name: &[u8]) -> Result<()> {
     Err(Error::unsupported(descriptor.describe(), reason).with_help(help))
 }
 
-/// Whether the name is one that the kernel gives to memory, and not of a file: memfds, System V segments, huge pages.
+/// Whether the name is one that the kernel gives to memory, and not of a file: System V segments, huge pages.
 fn is_kernels(name: &[u8], stat: &FileStat) -> bool {
-    const NAMES: &[&[u8]] =
-        &[b"/memfd:", b"/SYSV", b"/anon_hugepage", b"/dev/zero", b"/[aio]", b"/drm mm object", b"/i915"];
+    const NAMES: &[&[u8]] = &[b"/SYSV", b"/anon_hugepage", b"/dev/zero", b"/[aio]", b"/drm mm object", b"/i915"];
     // Somebody may have a file of such a name; then it is on the file system of its directory.
     NAMES.iter().any(|start| name.starts_with(start))
         && lstat(super::split(name).0).or_else(|_| lstat("/")).is_ok_and(|dir| dir.st_dev != stat.st_dev)

@@ -146,8 +146,7 @@ fn open_link(link: &RegFileEntry, places: &mut Places<'_>, cx: &RestoreContext<'
         (Err(Errno::ENOENT), Some(entry)) => {
             let (dir, _) = places.directory(parent(&link.name))?;
             let handle = Handle { kind: entry.kind, bytes: entry.handle.clone() };
-            let found =
-                reopen(dir.as_fd(), libc::O_RDONLY | libc::O_DIRECTORY).and_then(|dir| handle.open(dir.as_fd()));
+            let found = handle.open(dir.as_fd());
             // Another file system may understand the handle too.
             found.and_then(|file| if fstat(&file)?.st_ino == entry.ino { Ok(file) } else { Err(Errno::ENOENT) })
         }
