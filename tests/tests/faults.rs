@@ -67,7 +67,8 @@ fn main() -> ExitCode {
     for name in ["checksum", "tree", "filtered", "unrestarted"] {
         trials.push(trial(format!("fail at each step/{name}"), None, move || fails_at_each_step(name)));
     }
-    for name in ["checksum", "tree", "nanosleep", "futex", "unrestarted"] {
+    // A stop ends the calls of "unrestarted" with EINTR also without a dump (signal(7)).
+    for name in ["checksum", "tree", "nanosleep", "futex"] {
         trials.push(trial(format!("stop/{name}"), None, move || stopped_meanwhile(name)));
     }
     trials.push(trial("target dies".into(), None, target_dies));

@@ -336,3 +336,52 @@ impl Finish {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::tests::{descriptor, dump, options, restore};
+    use crate::options::RestoreOptions;
+
+    fn memfd(name: &str) -> OwnedFd {
+        memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).unwrap()
+    }
+
+    #[test]
+    fn a_memory_file_comes_back_as_it_was_or_is_given() {
+        let file = memfd("a \u{fc}\n (deleted)");
+        fchmod(&file, Mode::from_bits_truncate(0o640)).unwrap();
+        fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_GROW)).unwrap();
+        let held = [descriptor(reopen(file.as_fd(), libc::O_RDONLY).unwrap()), descriptor(file)];
+        let dumped = dump(&options(false), &held).unwrap();
+        let shown = |d: &Descriptor| (d.link.clone(), d.info.flags, d.stat.st_mode);
+        let before = held.each_ref().map(shown);
+        drop(held);
+        let given = memfd("given");
+        let inode = fstat(&given).unwrap().st_ino;
+        for is_given in [false, true] {
+            let key = format!("fd[{}]:/memfd:a \u{fc}\n (deleted)", given.as_raw_fd());
+            let inherit_fds = if is_given { vec![key.parse().unwrap()] } else { Vec::new() };
+            restore(&dumped, &RestoreOptions { inherit_fds, ..RestoreOptions::default() }, |_, after| {
+                assert_eq!(after[0].stat.st_ino, after[1].stat.st_ino);
+                assert_eq!(after[0].stat.st_ino == inode, is_given);
+                if !is_given {
+                    assert_eq!([shown(&after[0]), shown(&after[1])], before);
+                    assert_eq!(fcntl(&after[1].copy, FcntlArg::F_GET_SEALS).unwrap(), libc::F_SEAL_GROW);
+                }
+            })
+            .unwrap();
+        }
+    }
+
+    #[test]
+    fn images_that_cannot_be_are_errors() {
+        let file = memfd("x");
+        let dumped = dump(&options(false), &[descriptor(file)]).unwrap();
+        let inode = dumped.images.read_all(kinds::MEMFD_INODE.single()).unwrap().remove(0);
+        assert!(create(&MemfdInodeEntry { size: u64::MAX, ..inode.clone() }, None).is_err());
+        assert!(create(&MemfdInodeEntry { name: b"a\0b".to_vec(), ..inode.clone() }, None).is_err());
+        assert!(create(&MemfdInodeEntry { name: vec![b'a'; 300], ..inode.clone() }, None).is_err());
+        assert!(create(&MemfdInodeEntry { hugetlb_flag: Some(u32::MAX), ..inode }, None).is_err());
+    }
+}

@@ -119,6 +119,7 @@ pub fn load(path: &std::path::Path) -> Result<Images> {
         dir,
     };
     images.load_segments()?;
+    images.complete_memfds();
     Ok(images)
 }
 
@@ -264,6 +265,21 @@ fn check_areas(pid: u32, live: &LiveImage) -> Result<()> {
 }
 
 impl Images {
+    /// CRIU says only of an area that its memory file was open for writing, and not of the file.
+    fn complete_memfds(&mut self) {
+        let in_tables: HashSet<u32> = self.tables.values().flatten().map(|fd| fd.id).collect();
+        for vma in self.tasks.iter().filter_map(|t| t.live.as_ref()).flat_map(|live| &live.mm.vmas) {
+            let (id, mode) = (vma.shmid as u32, vma.fdflags.unwrap_or(0) & libc::O_ACCMODE as u32);
+            if vma.status & status::MEMFD != 0
+                && mode == libc::O_RDWR as u32
+                && !in_tables.contains(&id)
+                && let Some(memfd) = self.files.get_mut(&id).and_then(|file| file.memfd.as_mut())
+            {
+                memfd.flags = mode;
+            }
+        }
+    }
+
     /// Reads the page maps of all shared memory that areas name.
     fn load_segments(&mut self) -> Result<()> {
         let mut ids = HashSet::new();

@@ -1,5 +1,6 @@
 //! Marks of a fanotify group on files and directories: what is asked for, also of children, and what is ignored. The
 //! restore itself is not noticed.
+//@ routes: [once, thrice, kill-engine]
 //@ needs: [kernel:fanotify, cap:sys_admin]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::target;

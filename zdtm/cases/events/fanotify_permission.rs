@@ -1,4 +1,5 @@
 //! A fanotify group that decides about accesses to a file decides again.
+//@ routes: [once, thrice, kill-engine]
 //@ needs: [kernel:fanotify, cap:sys_admin]
 use crate::gate::{Gate, Verdict, check_eq, fail};
 use crate::tools::wait_ok;

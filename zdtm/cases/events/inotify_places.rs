@@ -1,5 +1,6 @@
 //! Watches of a file on a tmpfs, of files of /proc and /sys, which have no handles that lead back, of a device, a symbolic
 //! link itself, a fifo and the root of a mount.
+//@ routes: [once, thrice, kill-engine]
 //@ needs: [kernel:inotify]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_watch::{add, events, inotify, watches};
