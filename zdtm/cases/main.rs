@@ -6,6 +6,7 @@
 
 mod gate;
 mod tools;
+mod tools_aio;
 mod tools_bench;
 mod tools_creds;
 mod tools_events;

@@ -1,10 +1,13 @@
 //! What only a task itself can ask for: signal actions, timers, alternate stacks, a few attributes. One batch a
 //! thread; the leader's also asks for what belongs to the process.
 
+use super::aio;
 use super::freeze::Process;
 use crate::check::kernel;
 use crate::error::Result;
+use crate::image::proto::AioRingEntry;
 use crate::kind::eventfd::Unsaid;
+use crate::proc::maps::AddrRange;
 use crate::proc::task;
 use crate::proc::timers::Timer;
 use crate::remote::{Batch, Handle, Injector, Leftover, Place, Seized};
@@ -73,6 +76,8 @@ pub struct OfProcess {
     pub lock_future: i32,
     /// The files of the eventfds that were asked and are semaphores.
     pub semaphores: Vec<u32>,
+    /// Contexts of asynchronous I/O.
+    pub contexts: Vec<AioRingEntry>,
     /// The resource limits by number: soft and hard. From outside, another user's would be refused.
     pub limits: Vec<(u64, u64)>,
 }
@@ -115,6 +120,8 @@ pub struct About<'a> {
     pub timers: &'a [Timer],
     /// Eventfds that do not say of themselves what they are.
     pub eventfds: &'a [Unsaid],
+    /// Rings of asynchronous I/O in its memory.
+    pub rings: &'a [AddrRange],
 }
 
 /// Where the process has room for what we lend it.
@@ -172,8 +179,8 @@ pub fn ask(process: &mut Process, about: &About<'_>, room: &Room<'_>) -> Result<
 fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
     let pid = threads[0].tid();
     let count = threads.len();
-    let About { timers, eventfds } = *about;
-    let calls = SIGNALS + LIMITS + 32 + THREAD_CALLS + 2 * timers.len() + Unsaid::CALLS * eventfds.len();
+    let About { timers, eventfds, rings } = *about;
+    let calls = SIGNALS + LIMITS + 32 + THREAD_CALLS + 2 * timers.len() + Unsaid::CALLS * eventfds.len() + rings.len();
     let data = SIGNALS * 32 + LIMITS * 16 + 1024 + timers.len() * 48 + Unsaid::DATA * eventfds.len();
     let leader_slot = (calls * 64 + data) as u64;
     let hole = (room.hole)(Injector::hole_len(count, leader_slot, THREAD_SLOT)).ok_or_else(|| {
@@ -187,6 +194,7 @@ fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Re
     let of_process = ProcessQuestions::add(&mut leader, timers);
     questions.push(ThreadQuestions::add(&mut leader));
     let eventfds: Vec<_> = eventfds.iter().map(|eventfd| eventfd.ask(&mut leader)).collect();
+    let contexts: Vec<_> = rings.iter().map(|ring| aio::ask(*ring, &mut leader)).collect();
     batches.push((0, leader));
     for i in 1..count {
         let mut batch = injector.batch(i, THREAD_CALLS);
@@ -199,6 +207,7 @@ fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Re
     let mut of_process = of_process.answers(&batches[0].1, timers);
     of_process.lock_future = lock_future;
     of_process.semaphores = eventfds.iter().filter_map(|question| question.semaphore(&batches[0].1)).collect();
+    of_process.contexts = contexts.iter().map(|context| context.answer(pid, &batches[0].1)).collect::<Result<_>>()?;
     let of_threads = questions.iter().zip(&batches).map(|(q, (_, batch))| q.answers(batch)).collect();
     Ok((of_process, of_threads))
 }
@@ -362,6 +371,7 @@ impl ProcessQuestions {
             has_ldt: self.ldt.is_some_and(|handle| batch.result(handle).is_ok_and(|bytes| bytes > 0)),
             lock_future: 0,
             semaphores: Vec::new(),
+            contexts: Vec::new(),
             limits: (0..LIMITS as u64).map(|resource| pair(self.limits.plus(resource * 16))).collect(),
         }
     }

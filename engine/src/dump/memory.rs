@@ -92,12 +92,9 @@ pub fn collect(
     let pagemap = File::from(process.dir.open_file(&format!("task/{pid}/pagemap"))?);
     let pages = pages::private(pid, &pagemap, areas, &memory.vmas)?;
     (memory.runs, memory.guards) = (pages.runs, pages.guards);
-    if let Some((start, bytes)) = &memory.vdso {
-        let run = (*start, start + bytes.len() as u64);
-        memory.runs.retain(|r| r.1 <= run.0 || r.0 >= run.1);
-        let place = memory.runs.partition_point(|r| r.0 < run.0);
-        memory.runs.insert(place, run);
-    }
+    let vdso = memory.vdso.as_ref().map(|(start, bytes)| (*start, start + bytes.len() as u64));
+    let rings = super::aio::rings(areas).into_iter().map(|ring| (ring.start, ring.end));
+    vdso.into_iter().chain(rings).for_each(|run| memory.replace_runs(run, [run]));
     Ok(memory)
 }
 
@@ -109,6 +106,16 @@ pub fn is_locked_on_fault(area: &Area) -> bool {
 }
 
 impl Memory {
+    /// Has other pages of an area saved than those that were found. A run may have begun in an earlier area.
+    fn replace_runs(&mut self, (start, end): (u64, u64), with: impl IntoIterator<Item = (u64, u64)>) {
+        let mut runs: Vec<(u64, u64)> = Vec::with_capacity(self.runs.len() + 1);
+        let parts = self.runs.iter().flat_map(|&(from, to)| [(from, to.min(start)), (from.max(end), to)]);
+        runs.extend(parts.filter(|(from, to)| from < to));
+        runs.extend(with);
+        runs.sort_unstable();
+        self.runs = runs;
+    }
+
     fn note_extras(&mut self, area: &Area) {
         let range = area.mapping.range;
         let name = match area.mapping.kind() {
@@ -157,6 +164,7 @@ fn describe(pid: Pid, area: &Area, files: &mut Files<'_>, segments: &mut Segment
         Name::Vvar | Name::VvarVclock => entry.status |= status::VVAR | status::ANON_PRIVATE,
         Name::Vsyscall => entry.status = status::VSYSCALL | status::ANON_PRIVATE,
         Name::Heap => entry.status |= status::HEAP | status::ANON_PRIVATE,
+        Name::AioRing => (entry.status, entry.pgoff) = (status::AIO_RING, 0),
         Name::SharedAnonymous | Name::SharedNamed(_) => shared(pid, mapping, &mut entry, segments)?,
         Name::Hugetlb if mapping.shared => shared(pid, mapping, &mut entry, segments)?,
         Name::Hugetlb | Name::Anonymous | Name::AnonymousNamed(_) | Name::Stack => entry.status |= status::ANON_PRIVATE,

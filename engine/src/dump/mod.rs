@@ -2,6 +2,7 @@
 //!
 //! On every way out but success with the tree killed, dropping the frozen threads gives them back what they had.
 
+mod aio;
 mod cgroup;
 mod check;
 pub mod core;
@@ -246,7 +247,10 @@ fn collect_process(
         let eventfds = std::mem::take(&mut collected.files.cx.eventfds);
         let room =
             inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
-        inside::ask(process, &inside::About { timers: &posix, eventfds: &eventfds }, &room)?
+        let rings = aio::rings(&areas);
+        aio::settle(pid, &rings, collected.files.cx.options.common.timeout)?;
+        let about = inside::About { timers: &posix, eventfds: &eventfds, rings: &rings };
+        inside::ask(process, &about, &room)?
     };
     collected.files.set_semaphores(&of_process.semaphores);
     let memory =
@@ -302,7 +306,7 @@ fn mm(
         mm_saved_auxv: task::auxv(&dir, task::Word::Eight, buffer)?,
         vmas,
         dumpable: Some(inside.dumpable),
-        aios: Vec::new(),
+        aios: inside.contexts.clone(),
         thp_disabled: Some(inside.thp_disable & 1 != 0),
     })
 }

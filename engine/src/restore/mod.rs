@@ -1,6 +1,7 @@
 //! The restore: tree → memory → files → threads → identity → release. [`run`] is the list of its stages; each ends
 //! before the next begins, and what it made is gone if a later one fails.
 
+mod aio;
 mod attach;
 mod classes;
 mod cow;
@@ -67,6 +68,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     files::open_rest(&images, &mut cx)?;
     fault::point("files")?;
     memory::build_and_verify(&images, &tree, &needs, &plan)?;
+    aio::restore(&images, &tree, &needs)?;
     identity::place(&images, &tree, &needs.numbers)?;
     drop(needs);
     kind::eventpoll::register(&cx, &images.tables)?;
