@@ -8,6 +8,7 @@ mod gate;
 mod tools;
 mod tools_aio;
 mod tools_bench;
+mod tools_bpf;
 mod tools_creds;
 mod tools_events;
 mod tools_files;

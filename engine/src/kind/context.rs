@@ -1,6 +1,7 @@
 //! What the kinds share while a tree is dumped, and while one is restored.
 
 use super::Descriptor;
+use super::bpfmap::{Entries, Maps};
 use super::eventpoll::Watching;
 use super::ghost::{self, Ghosts, LinkRemaps};
 use super::locks::Locks;
@@ -26,6 +27,8 @@ pub struct DumpContext<'a> {
     pub pipes: Contents,
     /// The same for fifos.
     pub fifos: Contents,
+    /// The entries of BPF maps.
+    pub maps: Entries,
     /// Locks found.
     pub locks: Locks,
     /// What the files have that CRIU's messages have no field for.
@@ -52,6 +55,7 @@ impl<'a> DumpContext<'a> {
             ghosts: Ghosts::default(),
             pipes: Contents::default(),
             fifos: Contents::of_fifos(),
+            maps: Entries::default(),
             locks: Locks::default(),
             extras: Vec::new(),
             epolls: Vec::new(),
@@ -86,6 +90,7 @@ impl DumpContext<'_> {
     pub fn write(&mut self, entries: &mut Vec<FileEntry>, out: &NewImageDir) -> Result<LinkRemaps> {
         self.pipes.write(out)?;
         self.fifos.write(out)?;
+        self.maps.write(out)?;
         let more = [self.pipes.more(), self.fifos.more()].concat();
         if !more.is_empty() {
             out.write_all(kinds::STASIS_PIPE.single(), &more)?;
@@ -124,6 +129,8 @@ pub struct RestoreContext<'a> {
     pub pipes: Pipes,
     /// The same for fifos.
     pub fifos: Pipes,
+    /// The BPF maps made so far.
+    pub maps: Maps,
     /// Deleted files, by the id of the file that shows them.
     pub ghosts: ghost::Restorer,
     late: Vec<(OwnedFd, Late)>,
@@ -157,6 +164,7 @@ impl<'a> RestoreContext<'a> {
             ended: HashMap::new(),
             pipes: Pipes::load(images, kinds::PIPES_DATA.single(), false)?,
             fifos: Pipes::load(images, kinds::FIFO_DATA.single(), true)?,
+            maps: Maps::load(images)?,
             ghosts: ghost::Restorer::load(images)?,
             late: Vec::new(),
         })
@@ -207,6 +215,7 @@ impl<'a> RestoreContext<'a> {
         self.ended.clear();
         self.pipes.close();
         self.fifos.close();
+        self.maps.close();
         self.ghosts.close();
     }
 }

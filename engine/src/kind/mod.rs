@@ -4,6 +4,7 @@
 //! descriptor of the engine's, and adds to a task's batch what only the task can do. A descriptor that no kind claims
 //! cannot be dumped; the error names it.
 
+mod bpfmap;
 mod buildid;
 mod context;
 pub mod eventfd;
@@ -41,6 +42,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &timerfd::Timerfd,
     &signalfd::Signalfd,
     &pidfd::Pidfd,
+    &bpfmap::BpfMap,
     &pipe::Pipe,
     &fifo::Fifo,
     &regfile::RegFile,
@@ -182,7 +184,9 @@ fn unsupported(descriptor: &Descriptor) -> Error {
         l if l.starts_with("anon_inode:[fanotify]") => "fanotify descriptors are",
         l if l.starts_with("anon_inode:[io_uring]") => "io_uring instances are",
         l if l.starts_with("anon_inode:[userfaultfd]") => "userfaultfds are",
-        l if l.starts_with("anon_inode:bpf") => "BPF objects are",
+        l if l.starts_with("anon_inode:bpf-prog") => "BPF programs are",
+        l if l.starts_with("anon_inode:bpf_link") => "BPF links are",
+        l if l.starts_with("anon_inode:bpf") || l == "anon_inode:btf" => "BPF objects of this kind are",
         l if l.starts_with("anon_inode:[perf_event]") => "perf events are",
         l if l.starts_with("anon_inode:landlock") => "Landlock rule sets are",
         l if l.starts_with("anon_inode:seccomp") => "seccomp listeners are",

@@ -53,6 +53,8 @@ pub enum Body {
     Pidfd(Pidfd),
     /// userfaultfd(2).
     Userfaultfd(Userfaultfd),
+    /// A map of bpf(2).
+    BpfMap(BpfMap),
     /// The master side of a pseudo terminal: the number of its slave.
     Ptmx(u32),
 }
@@ -122,6 +124,17 @@ pub struct Userfaultfd {
     pub features: u32,
     /// The ioctls it knows.
     pub ioctls: u64,
+}
+
+/// A BPF map, as far as bpf(2) does not tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BpfMap {
+    /// BPF_MAP_TYPE_*.
+    pub kind: u32,
+    /// Bytes that it takes in the kernel.
+    pub memlock: u64,
+    /// Whether the program cannot change it any more.
+    pub frozen: bool,
 }
 
 /// Major and minor number in the kernel's own encoding of a device, in which fdinfo writes `sdev`.
@@ -217,6 +230,7 @@ fn opens(body: &mut Body, key: &[u8], line: &mut Line<'_>) -> Result<bool, Parse
             features: 0,
             ioctls: 0,
         }),
+        b"map_type" => Body::BpfMap(BpfMap { kind: line.dec("a type of map")?, memlock: 0, frozen: false }),
         b"tty-index" => Body::Ptmx(line.dec("the number of a terminal")?),
         _ => return Ok(false),
     };
@@ -237,6 +251,8 @@ fn continues(body: &mut Body, key: &[u8], line: &mut Line<'_>) -> Result<bool, P
                 it.ns_pids.push(pid(line)?);
             }
         }
+        (Body::BpfMap(it), b"memlock") => it.memlock = line.dec("a number of bytes")?,
+        (Body::BpfMap(it), b"frozen") => it.frozen = line.dec::<u64>("0 or 1")? != 0,
         (Body::Userfaultfd(it), b"total") => it.total = line.dec("a number of faults")?,
         (Body::Userfaultfd(it), b"API") => {
             const API: &str = "`api:features:ioctls` in hexadecimal";

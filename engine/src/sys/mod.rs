@@ -1,6 +1,7 @@
 //! Every unsafe line of the engine that talks to the kernel: thin wrappers of the calls that nix lacks, each with the
 //! kernel's own words and units. Nothing here decides anything.
 
+pub mod bpf;
 pub mod clone;
 pub mod event;
 pub mod file;

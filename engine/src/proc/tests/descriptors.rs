@@ -4,7 +4,7 @@ use nix::unistd::Pid;
 
 use super::samples::{self, LOCKS, fdinfo as with};
 use super::{changed, refused};
-use crate::proc::fdinfo::{self, Body, EpollTarget, Eventfd, FdInfo, Pidfd, Timerfd, Userfaultfd, kernel_dev};
+use crate::proc::fdinfo::{self, Body, BpfMap, EpollTarget, Eventfd, FdInfo, Pidfd, Timerfd, Userfaultfd, kernel_dev};
 use crate::proc::locks::{self, Lock, LockKind, LockMode, LockState};
 use crate::proc::notify::{Fanotify, FanotifyMark, FileHandle, InotifyWatch, MarkTarget};
 
@@ -47,6 +47,8 @@ fn bodies_of_simple_kinds() {
     assert_eq!(body(samples::SIGNALFD), Body::Signalfd(0x8000_0000_0000_0200));
     assert_eq!(body(samples::TUN), Body::Tun(b"tap0".to_vec()));
     assert_eq!(body(samples::PTMX), Body::Ptmx(4));
+    let map = fdinfo::parse(&with(samples::BPF_MAP)).unwrap();
+    assert_eq!(map.body, Body::BpfMap(BpfMap { kind: 2, memlock: 328, frozen: true }));
     let pidfd = Pidfd { pid: Pid::from_raw(10732), ns_pids: [10732, 5, 1].map(Pid::from_raw).to_vec() };
     assert_eq!(body(samples::PIDFD), Body::Pidfd(pidfd));
     assert_eq!(body(b"Pid:\t-1\n"), Body::Pidfd(Pidfd { pid: Pid::from_raw(-1), ns_pids: vec![] }));
