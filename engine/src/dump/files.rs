@@ -164,6 +164,12 @@ impl<'a> Files<'a> {
         Err(Error::unsupported(set.what.clone(), reason).with_help("remove it from the set before it is closed"))
     }
 
+    /// Completes what kinds could not know before all descriptors and areas were known. `tables` are the descriptors of
+    /// each live process: its pid, a thread of it and its table.
+    pub fn settle(&mut self, tables: &[(Pid, Pid, &[FdinfoEntry])]) -> Result<()> {
+        kind::userfaultfd::settle(&mut self.cx, tables)
+    }
+
     /// Notes what eventfds said that were asked.
     pub fn set_semaphores(&mut self, ids: &[u32]) {
         if ids.is_empty() {

@@ -92,6 +92,14 @@ pub fn collect(
     let pagemap = File::from(process.dir.open_file(&format!("task/{pid}/pagemap"))?);
     let pages = pages::private(pid, &pagemap, areas, &memory.vmas)?;
     (memory.runs, memory.guards) = (pages.runs, pages.guards);
+    for range in super::userfaults::registered(pid, &pagemap, areas)? {
+        let is_private = |v: &VmaEntry| v.start == range.start && pages::has_private_pages(v);
+        if memory.vmas.iter().any(is_private) {
+            let all = super::userfaults::pages(pid, &pagemap, &range)?;
+            memory.replace_runs((range.start, range.end), all);
+        }
+        files.cx.userfaults.registered.push((pid, range));
+    }
     let vdso = memory.vdso.as_ref().map(|(start, bytes)| (*start, start + bytes.len() as u64));
     let rings = super::aio::rings(areas).into_iter().map(|ring| (ring.start, ring.end));
     vdso.into_iter().chain(rings).for_each(|run| memory.replace_runs(run, [run]));
@@ -215,8 +223,6 @@ fn map_files_name(mapping: &Mapping) -> String {
 fn refuse(pid: Pid, area: &Area) -> Result<()> {
     let refused = [
         (VmFlags::SHADOW_STACK, "shadow stacks are not supported yet"),
-        (VmFlags::UFFD_MISSING, "areas registered with a userfaultfd are not supported yet"),
-        (VmFlags::UFFD_MINOR, "areas registered with a userfaultfd are not supported yet"),
         (VmFlags::MTE, "tagged memory is not supported yet"),
     ];
     match refused.iter().find(|(flag, _)| area.flags.contains(*flag)) {

@@ -16,6 +16,7 @@ mod outside;
 mod pages;
 mod seccomp;
 mod sharing;
+mod userfaults;
 mod write;
 
 use crate::cancel;
@@ -163,6 +164,9 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
     let of_task = |p: &OfProcess| Some((p.speaker, table(p.ids.as_ref()?.files_id)?));
     let tables = collected.processes.iter().filter_map(of_task).collect();
     collected.files.find_watched(&tables)?;
+    let of_process = |p: &OfProcess| Some((p.pid, p.speaker, table(p.ids.as_ref()?.files_id)?));
+    let tables: Vec<_> = collected.processes.iter().filter_map(of_process).collect();
+    collected.files.settle(&tables)?;
     Ok(collected)
 }
 

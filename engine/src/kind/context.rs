@@ -7,8 +7,9 @@ use super::ghost::{self, Ghosts, LinkRemaps};
 use super::locks::Locks;
 use super::mounts::Mounts;
 use super::pipe_data::{Contents, Pipes};
+use super::userfaultfd::{self, Userfaults};
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{FileEntry, FownEntry, StasisFileEntry};
+use crate::image::proto::{FileEntry, FownEntry, StasisFileEntry, StasisUserfaultfdRange};
 use crate::image::{ImageDir, NewImageDir, kinds};
 use crate::options::{DumpOptions, InheritKey, RestoreOptions};
 use crate::sys::pidfd::Ended;
@@ -27,6 +28,8 @@ pub struct DumpContext<'a> {
     pub pipes: Contents,
     /// The same for fifos.
     pub fifos: Contents,
+    /// Userfaultfds, and what is registered with them.
+    pub userfaults: Userfaults,
     /// The entries of BPF maps.
     pub maps: Entries,
     /// Locks found.
@@ -55,6 +58,7 @@ impl<'a> DumpContext<'a> {
             ghosts: Ghosts::default(),
             pipes: Contents::default(),
             fifos: Contents::of_fifos(),
+            userfaults: Userfaults::default(),
             maps: Entries::default(),
             locks: Locks::default(),
             extras: Vec::new(),
@@ -129,6 +133,8 @@ pub struct RestoreContext<'a> {
     pub pipes: Pipes,
     /// The same for fifos.
     pub fifos: Pipes,
+    /// Userfaultfds that tasks have made, by id.
+    pub userfaults: HashMap<u32, OwnedFd>,
     /// The BPF maps made so far.
     pub maps: Maps,
     /// Deleted files, by the id of the file that shows them.
@@ -143,6 +149,8 @@ pub enum Late {
     Owner(FownEntry),
     /// Its text, and so what a position means, is not yet what it was.
     Position(i64),
+    /// A userfaultfd watches memory that the engine still writes to.
+    Registrations(Vec<StasisUserfaultfdRange>),
 }
 
 impl<'a> RestoreContext<'a> {
@@ -164,6 +172,7 @@ impl<'a> RestoreContext<'a> {
             ended: HashMap::new(),
             pipes: Pipes::load(images, kinds::PIPES_DATA.single(), false)?,
             fifos: Pipes::load(images, kinds::FIFO_DATA.single(), true)?,
+            userfaults: HashMap::new(),
             maps: Maps::load(images)?,
             ghosts: ghost::Restorer::load(images)?,
             late: Vec::new(),
@@ -199,6 +208,7 @@ impl<'a> RestoreContext<'a> {
                 Late::Owner(owner) if set_owner(fd.as_fd(), &owner)? => {}
                 // It had exited already when the tree was dumped: nobody gets the signal, as before.
                 Late::Owner(owner) => tracing::warn!("the owner {} of a descriptor is gone", owner.pid),
+                Late::Registrations(ranges) => userfaultfd::register(fd.as_fd(), &ranges)?,
                 Late::Position(at) => {
                     nix::unistd::lseek(&fd, at, nix::unistd::Whence::SeekSet)
                         .doing(|| "set the position of a file of /proc")?;

@@ -22,6 +22,7 @@ mod signalfd;
 #[cfg(test)]
 mod tests;
 mod timerfd;
+pub mod userfaultfd;
 
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FileEntry, FownEntry};
@@ -43,6 +44,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &signalfd::Signalfd,
     &pidfd::Pidfd,
     &bpfmap::BpfMap,
+    &userfaultfd::Userfaultfd,
     &pipe::Pipe,
     &fifo::Fifo,
     &regfile::RegFile,
@@ -183,7 +185,6 @@ fn unsupported(descriptor: &Descriptor) -> Error {
         l if l.starts_with("anon_inode:inotify") => "inotify descriptors are",
         l if l.starts_with("anon_inode:[fanotify]") => "fanotify descriptors are",
         l if l.starts_with("anon_inode:[io_uring]") => "io_uring instances are",
-        l if l.starts_with("anon_inode:[userfaultfd]") => "userfaultfds are",
         l if l.starts_with("anon_inode:bpf-prog") => "BPF programs are",
         l if l.starts_with("anon_inode:bpf_link") => "BPF links are",
         l if l.starts_with("anon_inode:bpf") || l == "anon_inode:btf" => "BPF objects of this kind are",

@@ -5,6 +5,7 @@ use super::crew::{Member, Program, run_all};
 use super::load::Images;
 use super::seed::Layout;
 use crate::error::{Doing, Error, Result};
+use crate::image::proto::FdTypes;
 use crate::kind::{self, RestoreContext};
 use crate::options::RestoreOptions;
 use crate::remote::{Batch, Handle};
@@ -44,9 +45,12 @@ pub fn open(images: &Images, ids: Vec<u32>, cx: &mut RestoreContext<'_>) -> Resu
     ids.into_iter().try_for_each(|id| open_one(id, images, cx, &mut on_the_way))
 }
 
-/// Opens what is in descriptor tables; it may be a file of a process of the tree, which must be there.
+/// Opens what is in descriptor tables; it may be a file of a process of the tree, which must be there. What a task has to
+/// make itself when its memory is there comes later ([`super::userfaults`]).
 pub fn open_rest(images: &Images, cx: &mut RestoreContext<'_>) -> Result<()> {
-    let mut ids: Vec<u32> = images.tables.values().flatten().map(|fd| fd.id).collect();
+    let later = |id: &u32| images.files.get(id).is_some_and(|entry| entry.r#type() == FdTypes::Userfaultfd);
+    let ids = images.tables.values().flatten().map(|fd| fd.id);
+    let mut ids: Vec<u32> = ids.filter(|id| !later(id)).collect();
     ids.sort_unstable();
     ids.dedup();
     open(images, ids, cx)

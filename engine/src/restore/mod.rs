@@ -21,6 +21,7 @@ mod segments;
 mod spans;
 mod threads;
 mod tree;
+mod userfaults;
 mod vdso;
 
 use crate::check::cpu;
@@ -69,6 +70,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     fault::point("files")?;
     memory::build_and_verify(&images, &tree, &needs, &plan)?;
     aio::restore(&images, &tree, &needs)?;
+    userfaults::make(&images, &tree, &mut cx)?;
     identity::place(&images, &tree, &needs.numbers)?;
     drop(needs);
     kind::eventpoll::register(&cx, &images.tables)?;
