@@ -23,6 +23,7 @@ mod tools_spin;
 mod tools_tasks;
 mod tools_threads;
 mod tools_timers;
+mod tools_uring;
 mod tools_userfault;
 #[cfg(cpu = "x86")]
 mod tools_x86;

@@ -7,6 +7,7 @@ use super::pages;
 use crate::check::kernel;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{StasisVmaFlags, StasisVmaName, VmaEntry};
+use crate::kind;
 use crate::proc::maps::{Mapping, Name};
 use crate::proc::smaps::{Area, VmFlags};
 use crate::remote::Leftover;
@@ -176,6 +177,12 @@ fn describe(pid: Pid, area: &Area, files: &mut Files<'_>, segments: &mut Segment
         Name::SharedAnonymous | Name::SharedNamed(_) => shared(pid, mapping, &mut entry, segments)?,
         Name::Hugetlb if mapping.shared => shared(pid, mapping, &mut entry, segments)?,
         Name::Hugetlb | Name::Anonymous | Name::AnonymousNamed(_) | Name::Stack => entry.status |= status::ANON_PRIVATE,
+        Name::Special(kind::io_uring::NAME) => {
+            let ring = files.cx.rings.of_mapping(pid, mapping);
+            let unknown = "it is of an io_uring instance that no process of the tree has as a descriptor";
+            entry.shmid = u64::from(ring.ok_or_else(|| unsupported(pid, mapping, unknown))?);
+            entry.status |= status::FILE_SHARED | status::IO_URING;
+        }
         Name::File => {
             let writable = mapping.shared && area.flags.contains(VmFlags::MAY_WRITE);
             let id = files.of_mapping(pid, mapping, &map_files_name(mapping), writable)?;

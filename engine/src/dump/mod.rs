@@ -253,9 +253,11 @@ fn collect_process(
             inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
         let rings = aio::rings(&areas);
         aio::settle(pid, &rings, collected.files.cx.options.common.timeout)?;
-        let about = inside::About { timers: &posix, eventfds: &eventfds, rings: &rings };
+        let io_uring = !collected.files.cx.rings.found.is_empty();
+        let about = inside::About { timers: &posix, eventfds: &eventfds, rings: &rings, io_uring };
         inside::ask(process, &about, &room)?
     };
+    refuse_own_rings(process, &of_threads)?;
     collected.files.set_semaphores(&of_process.semaphores);
     let memory =
         memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
@@ -279,6 +281,17 @@ fn collect_process(
         runs: memory.runs,
         vdso: memory.vdso,
     })
+}
+
+/// Refuses threads that enter an io_uring instance by a number of their own.
+fn refuse_own_rings(process: &Process, threads: &[inside::OfThread]) -> Result<()> {
+    match process.threads.iter().zip(threads).find(|(_, thread)| thread.has_ring) {
+        None => Ok(()),
+        Some((thread, _)) => {
+            let reason = "it has registered an io_uring instance for itself (IORING_REGISTER_RING_FDS)";
+            Err(Error::unsupported(format!("thread {}", thread.seized.tid()), reason))
+        }
+    }
 }
 
 /// The message of an address space.

@@ -4,6 +4,7 @@ use super::Descriptor;
 use super::bpfmap::{Entries, Maps};
 use super::eventpoll::Watching;
 use super::ghost::{self, Ghosts, LinkRemaps};
+use super::io_uring::Rings;
 use super::locks::Locks;
 use super::mounts::Mounts;
 use super::pipe_data::{Contents, Pipes};
@@ -28,6 +29,8 @@ pub struct DumpContext<'a> {
     pub pipes: Contents,
     /// The same for fifos.
     pub fifos: Contents,
+    /// Instances of io_uring.
+    pub rings: Rings,
     /// Userfaultfds, and what is registered with them.
     pub userfaults: Userfaults,
     /// The entries of BPF maps.
@@ -58,6 +61,7 @@ impl<'a> DumpContext<'a> {
             ghosts: Ghosts::default(),
             pipes: Contents::default(),
             fifos: Contents::of_fifos(),
+            rings: Rings::default(),
             userfaults: Userfaults::default(),
             maps: Entries::default(),
             locks: Locks::default(),

@@ -11,6 +11,7 @@ pub mod eventfd;
 pub mod eventpoll;
 mod fifo;
 pub mod ghost;
+pub mod io_uring;
 pub mod locks;
 mod mounts;
 mod pidfd;
@@ -45,6 +46,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &pidfd::Pidfd,
     &bpfmap::BpfMap,
     &userfaultfd::Userfaultfd,
+    &io_uring::IoUring,
     &pipe::Pipe,
     &fifo::Fifo,
     &regfile::RegFile,
@@ -184,7 +186,6 @@ fn unsupported(descriptor: &Descriptor) -> Error {
         l if l.starts_with("socket:") => "sockets are",
         l if l.starts_with("anon_inode:inotify") => "inotify descriptors are",
         l if l.starts_with("anon_inode:[fanotify]") => "fanotify descriptors are",
-        l if l.starts_with("anon_inode:[io_uring]") => "io_uring instances are",
         l if l.starts_with("anon_inode:bpf-prog") => "BPF programs are",
         l if l.starts_with("anon_inode:bpf_link") => "BPF links are",
         l if l.starts_with("anon_inode:bpf") || l == "anon_inode:btf" => "BPF objects of this kind are",

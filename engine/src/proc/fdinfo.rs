@@ -9,6 +9,7 @@ use super::error::{ParseError, Result};
 use super::locks::{Lock, lock};
 use super::notify::{Fanotify, InotifyWatch};
 use super::text::{Line, Lines};
+use super::uring::{self, IoUring};
 
 /// One file of fdinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub enum Body {
     Pidfd(Pidfd),
     /// userfaultfd(2).
     Userfaultfd(Userfaultfd),
+    /// io_uring_setup(2).
+    IoUring(IoUring),
     /// A map of bpf(2).
     BpfMap(BpfMap),
     /// The master side of a pseudo terminal: the number of its slave.
@@ -184,6 +187,9 @@ pub fn parse(text: &[u8]) -> Result<FdInfo, ParseError> {
 
 /// Takes a line of a kind; false where it belongs to none that is known, or not to the one that began.
 fn body_line(body: &mut Body, line: &mut Line<'_>) -> Result<bool, ParseError> {
+    if let Body::IoUring(it) = body {
+        return uring::line(it, line).map(|()| true);
+    }
     if line.skip(b"inotify ") {
         return super::notify::inotify_line(body, line);
     }
@@ -230,6 +236,7 @@ fn opens(body: &mut Body, key: &[u8], line: &mut Line<'_>) -> Result<bool, Parse
             features: 0,
             ioctls: 0,
         }),
+        b"SqMask" => Body::IoUring(uring::begin(line)?),
         b"map_type" => Body::BpfMap(BpfMap { kind: line.dec("a type of map")?, memlock: 0, frozen: false }),
         b"tty-index" => Body::Ptmx(line.dec("the number of a terminal")?),
         _ => return Ok(false),

@@ -26,6 +26,8 @@ pub struct Given {
     pub file: Arc<OwnedFd>,
     /// FD_CLOEXEC.
     pub cloexec: bool,
+    /// It is an io_uring instance, which no socket carries (since Linux 6.7): the task takes it from the engine.
+    pub ring: bool,
 }
 
 /// Nothing is open yet; what pipes hold is read.
@@ -156,15 +158,18 @@ fn send_to<'m>(
     let park = parking(&given);
     let mut program = Program::new(layout);
     program.call(libc::SYS_close, &[1]);
+    let engine = sys::pidfd::open(nix::unistd::getpid()).doing(|| "open a pidfd of the engine")?;
     let mut arrivals = Vec::new();
     for (n, window) in given.chunks(WINDOW).enumerate() {
-        let raw: Vec<i32> = window.iter().map(|g| g.file.as_raw_fd()).collect();
+        let sent = |g: &Given| if g.ring { engine.as_raw_fd() } else { g.file.as_raw_fd() };
+        let raw: Vec<i32> = window.iter().map(sent).collect();
         let iov = [std::io::IoSlice::new(b"f")];
         sendmsg::<()>(socket.as_raw_fd(), &iov, &[ControlMessage::ScmRights(&raw)], MsgFlags::empty(), None)
             .doing(|| format!("send descriptors to task {}", member.tid))?;
         arrivals.push(receive(&mut program, park, (n * WINDOW) as i32, window.len()));
     }
     place(&mut program, &given);
+    take_rings(&mut program, &given, park);
     program.call(libc::SYS_close, &[park]);
     Ok((member, program, arrivals))
 }
@@ -199,5 +204,18 @@ fn place(program: &mut Program, given: &[Given]) {
         if !numbers.contains(&at) {
             program.call(libc::SYS_close, &[at as u64]);
         }
+    }
+}
+
+/// Has the task take from the engine what is not sent. The engine's pidfd stands in its place; what is taken comes to the
+/// lowest free number first.
+fn take_rings(program: &mut Program, given: &[Given], park: u64) {
+    let taken: HashSet<u64> = given.iter().map(|g| g.number as u64).chain([park]).collect();
+    let free = (0..).find(|n| !taken.contains(n)).unwrap_or(u64::MAX);
+    for g in given.iter().filter(|g| g.ring) {
+        let (to, own) = (g.number as u64, g.file.as_raw_fd() as u64);
+        program.room(1, 0).call_for(libc::SYS_pidfd_getfd, &[to, own, 0], free as i64);
+        program.call(libc::SYS_dup3, &[free, to, if g.cloexec { libc::O_CLOEXEC as u64 } else { 0 }]);
+        program.call(libc::SYS_close, &[free]);
     }
 }

@@ -160,7 +160,7 @@ fn complete(
 
 /// Whether an area is the kernel's own: the vDSO and rings have their own ways.
 fn is_special(vma: &VmaEntry) -> bool {
-    vma.status & (status::VDSO | status::VVAR | status::VSYSCALL | status::AIO_RING) != 0
+    vma.status & (status::VDSO | status::VVAR | status::VSYSCALL | status::AIO_RING | status::IO_URING) != 0
 }
 
 fn map(program: &mut Program, task: &TaskImage, vma: &VmaEntry, numbers: &Numbers) -> Result<()> {
@@ -387,7 +387,7 @@ impl Reader {
 }
 
 /// Repeats the advice in force.
-fn advise(program: &mut Program, vma: &VmaEntry, on_fault: bool) {
+pub fn advise(program: &mut Program, vma: &VmaEntry, on_fault: bool) {
     // Said when the area was mapped.
     let bits = vma.madv.unwrap_or(0) & !(1 << libc::MADV_NOHUGEPAGE);
     for advice in (0..64).filter(|n| bits & 1 << n != 0) {

@@ -15,6 +15,7 @@ mod memory;
 mod needs;
 mod pids;
 mod release;
+mod rings;
 mod seccomp;
 mod seed;
 mod segments;
@@ -70,10 +71,12 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     fault::point("files")?;
     memory::build_and_verify(&images, &tree, &needs, &plan)?;
     aio::restore(&images, &tree, &needs)?;
+    rings::map(&images, &tree, &needs)?;
     userfaults::make(&images, &tree, &mut cx)?;
     identity::place(&images, &tree, &needs.numbers)?;
     drop(needs);
     kind::eventpoll::register(&cx, &images.tables)?;
+    kind::io_uring::register(&cx)?;
     hand_out(&images, &tree, &mut cx)?;
     fault::point("handed out")?;
     attach::run(&images, &tree)?;
@@ -121,6 +124,7 @@ fn hand_out(images: &Images, tree: &tree::Tree, cx: &mut crate::kind::RestoreCon
             number: fd.fd as i32,
             file: cx.open[&fd.id].clone(),
             cloexec: fd.flags & libc::FD_CLOEXEC as u32 != 0,
+            ring: images.is_ring(fd.id),
         });
         work.push((&tree.leaders[i], given.collect()));
     }

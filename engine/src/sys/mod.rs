@@ -16,6 +16,7 @@ pub mod process;
 pub mod ptrace;
 pub mod task;
 pub mod undo;
+pub mod uring;
 pub mod userfault;
 pub mod vector;
 
