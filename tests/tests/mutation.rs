@@ -49,7 +49,7 @@ const fn mutation(
     Mutation { area, case, images, key, change }
 }
 
-static MUTATIONS: [Mutation; 18] = [
+static MUTATIONS: [Mutation; 22] = [
     mutation("tree", "tree/zombie_codes", "core-", "exit_code", Change::Flip(0x200)),
     mutation("tree", "tree/names", "core-", "comm", Change::Text("mutant")),
     mutation("threads", "threads/masks", "core-", "blk_sigset", Change::Flip(1 << 9)),
@@ -68,6 +68,10 @@ static MUTATIONS: [Mutation; 18] = [
     mutation("events", "events/epoll_modes", "files.img", "data", Change::Flip(1)),
     mutation("events", "events/timerfd_relative", "files.img", "insec", Change::Flip(1)),
     mutation("events", "events/signalfd_pending", "files.img", "sigmask", Change::Flip(1 << 20)),
+    mutation("aio", "aio/completed", "pages-", "", Change::Byte),
+    mutation("userfaultfd", "userfaultfd/protected", "stasis-file", "start", Change::Add(4096)),
+    mutation("io_uring", "io_uring/unsubmitted", "stasis-file", "submitted", Change::Add(1)),
+    mutation("bpf", "bpf/array", "files.img", "map_flags", Change::Flip(1 << 8)),
 ];
 
 fn main() -> ExitCode {
