@@ -6,7 +6,9 @@
 
 mod gate;
 mod tools;
+mod tools_aio;
 mod tools_bench;
+mod tools_bpf;
 mod tools_creds;
 mod tools_events;
 mod tools_files;
@@ -23,6 +25,8 @@ mod tools_spin;
 mod tools_tasks;
 mod tools_threads;
 mod tools_timers;
+mod tools_uring;
+mod tools_userfault;
 #[cfg(cpu = "x86")]
 mod tools_watch;
 mod tools_x86;

@@ -39,6 +39,8 @@ pub struct Files<'a> {
     /// For each group its members in kcmp's order: a descriptor each, the file's id and its type.
     known: HashMap<Group, Vec<(Pid, i32, u32, i32)>>,
     paths: HashMap<PathKey, u32>,
+    /// Where descriptors of files point.
+    links: Vec<(Vec<u8>, u32)>,
     /// Files that some task has mapped, by what its maps say of them and whether they are opened for writing.
     mapped: HashMap<MappedKey, u32>,
 }
@@ -47,7 +49,14 @@ impl<'a> Files<'a> {
     /// No file yet.
     pub fn new(options: &'a DumpOptions) -> Files<'a> {
         let cx = DumpContext::new(options);
-        Files { entries: Vec::new(), cx, known: HashMap::new(), paths: HashMap::new(), mapped: HashMap::new() }
+        Files {
+            entries: Vec::new(),
+            cx,
+            known: HashMap::new(),
+            paths: HashMap::new(),
+            links: Vec::new(),
+            mapped: HashMap::new(),
+        }
     }
 
     /// The descriptors of a process.
@@ -107,6 +116,7 @@ impl<'a> Files<'a> {
         let kind = kind::recognise(descriptor)?;
         let (id, r#type) = (self.cx.new_id(), kind.fd_type() as i32);
         members.insert(place, (descriptor.pid, descriptor.fd, id, r#type));
+        self.links.push((descriptor.link.clone(), id));
         let entry = kind.dump(descriptor, id, &mut self.cx)?;
         self.entries.push(entry);
         self.entries.append(&mut self.cx.more);
@@ -168,6 +178,13 @@ impl<'a> Files<'a> {
             target.fd
         );
         Err(Error::unsupported(set.what.clone(), reason).with_help("remove it from the set before it is closed"))
+    }
+
+    /// Completes what kinds could not know before all descriptors and areas were known. `tables` are the descriptors of
+    /// each live process: its pid, a thread of it and its table.
+    pub fn settle(&mut self, tables: &[(Pid, Pid, &[FdinfoEntry])]) -> Result<()> {
+        kind::userfaultfd::settle(&mut self.cx, tables)?;
+        kind::io_uring::settle(&mut self.cx, tables, &self.entries, &self.links)
     }
 
     /// Notes what eventfds said that were asked.

@@ -7,6 +7,7 @@ use super::pages;
 use crate::check::kernel;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{StasisVmaFlags, StasisVmaName, VmaEntry};
+use crate::kind;
 use crate::proc::maps::{Mapping, Name};
 use crate::proc::smaps::{Area, VmFlags};
 use crate::remote::Leftover;
@@ -116,13 +117,20 @@ pub fn collect(
     let pagemap = File::from(process.dir.open_file(&format!("task/{pid}/pagemap"))?);
     let pages = pages::find(pid, &pagemap, areas, &memory.vmas)?;
     (memory.runs, memory.guards) = (pages.runs, pages.guards);
-    if let Some((start, bytes)) = &memory.vdso {
+    if let Some((_, bytes)) = &memory.vdso {
         memory.vdso_written = is_written(bytes)?;
-        let run = (*start, start + bytes.len() as u64);
-        memory.runs.retain(|r| r.1 <= run.0 || r.0 >= run.1);
-        let place = memory.runs.partition_point(|r| r.0 < run.0);
-        memory.runs.insert(place, run);
     }
+    for range in super::userfaults::registered(pid, &pagemap, areas)? {
+        let is_private = |v: &VmaEntry| v.start == range.start && pages::has_private_pages(v);
+        if memory.vmas.iter().any(is_private) {
+            let all = super::userfaults::pages(pid, &pagemap, &range)?;
+            memory.replace_runs((range.start, range.end), all);
+        }
+        files.cx.userfaults.registered.push((pid, range));
+    }
+    let vdso = memory.vdso.as_ref().map(|(start, bytes)| (*start, start + bytes.len() as u64));
+    let rings = super::aio::rings(areas).into_iter().map(|ring| (ring.start, ring.end));
+    vdso.into_iter().chain(rings).for_each(|run| memory.replace_runs(run, [run]));
     Ok(memory)
 }
 
@@ -134,6 +142,16 @@ pub fn is_locked_on_fault(area: &Area) -> bool {
 }
 
 impl Memory {
+    /// Has other pages of an area saved than those that were found. A run may have begun in an earlier area.
+    fn replace_runs(&mut self, (start, end): (u64, u64), with: impl IntoIterator<Item = (u64, u64)>) {
+        let mut runs: Vec<(u64, u64)> = Vec::with_capacity(self.runs.len() + 1);
+        let parts = self.runs.iter().flat_map(|&(from, to)| [(from, to.min(start)), (from.max(end), to)]);
+        runs.extend(parts.filter(|(from, to)| from < to));
+        runs.extend(with);
+        runs.sort_unstable();
+        self.runs = runs;
+    }
+
     fn note_extras(&mut self, area: &Area) {
         let range = area.mapping.range;
         let name = match area.mapping.kind() {
@@ -182,9 +200,16 @@ fn describe(pid: Pid, area: &Area, files: &mut Files<'_>, segments: &mut Segment
         Name::Vvar | Name::VvarVclock => entry.status |= status::VVAR | status::ANON_PRIVATE,
         Name::Vsyscall => entry.status = status::VSYSCALL | status::ANON_PRIVATE,
         Name::Heap => entry.status |= status::HEAP | status::ANON_PRIVATE,
+        Name::AioRing => (entry.status, entry.pgoff) = (status::AIO_RING, 0),
         Name::SharedAnonymous | Name::SharedNamed(_) => shared(pid, mapping, &mut entry, segments)?,
         Name::Hugetlb if mapping.shared => shared(pid, mapping, &mut entry, segments)?,
         Name::Hugetlb | Name::Anonymous | Name::AnonymousNamed(_) | Name::Stack => entry.status |= status::ANON_PRIVATE,
+        Name::Special(kind::io_uring::NAME) => {
+            let ring = files.cx.rings.of_mapping(pid, mapping);
+            let unknown = "it is of an io_uring instance that no process of the tree has as a descriptor";
+            entry.shmid = u64::from(ring.ok_or_else(|| unsupported(pid, mapping, unknown))?);
+            entry.status |= status::FILE_SHARED | status::IO_URING;
+        }
         Name::File | Name::Memfd(_) => {
             let (id, writable) = file_of(pid, area, files)?;
             entry.shmid = u64::from(id);
@@ -240,8 +265,6 @@ fn map_files_name(mapping: &Mapping) -> String {
 fn refuse(pid: Pid, area: &Area) -> Result<()> {
     let refused = [
         (VmFlags::SHADOW_STACK, "shadow stacks are not supported yet"),
-        (VmFlags::UFFD_MISSING, "areas registered with a userfaultfd are not supported yet"),
-        (VmFlags::UFFD_MINOR, "areas registered with a userfaultfd are not supported yet"),
         (VmFlags::MTE, "tagged memory is not supported yet"),
     ];
     // Memory that may only be executed has a key that the kernel chooses.

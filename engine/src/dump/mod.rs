@@ -2,6 +2,7 @@
 //!
 //! On every way out but success with the tree killed, dropping the frozen threads gives them back what they had.
 
+mod aio;
 mod cgroup;
 mod check;
 pub mod core;
@@ -15,6 +16,7 @@ mod outside;
 mod pages;
 mod seccomp;
 mod sharing;
+mod userfaults;
 mod write;
 
 use crate::cancel;
@@ -165,6 +167,9 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
     let of_task = |p: &OfProcess| Some((p.speaker, table(p.ids.as_ref()?.files_id)?));
     let tables = collected.processes.iter().filter_map(of_task).collect();
     collected.files.find_watched(&tables)?;
+    let of_process = |p: &OfProcess| Some((p.pid, p.speaker, table(p.ids.as_ref()?.files_id)?));
+    let tables: Vec<_> = collected.processes.iter().filter_map(of_process).collect();
+    collected.files.settle(&tables)?;
     Ok(collected)
 }
 
@@ -249,8 +254,13 @@ fn collect_process(
         let eventfds = std::mem::take(&mut collected.files.cx.eventfds);
         let room =
             inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
-        inside::ask(process, &inside::About { timers: &posix, eventfds: &eventfds }, &room)?
+        let rings = aio::rings(&areas);
+        aio::settle(pid, &rings, collected.files.cx.options.common.timeout)?;
+        let io_uring = !collected.files.cx.rings.found.is_empty();
+        let about = inside::About { timers: &posix, eventfds: &eventfds, rings: &rings, io_uring };
+        inside::ask(process, &about, &room)?
     };
+    refuse_own_rings(process, &of_threads)?;
     collected.files.set_semaphores(&of_process.semaphores);
     let memory =
         memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
@@ -275,6 +285,17 @@ fn collect_process(
         runs: memory.runs,
         vdso: memory.vdso,
     })
+}
+
+/// Refuses threads that enter an io_uring instance by a number of their own.
+fn refuse_own_rings(process: &Process, threads: &[inside::OfThread]) -> Result<()> {
+    match process.threads.iter().zip(threads).find(|(_, thread)| thread.has_ring) {
+        None => Ok(()),
+        Some((thread, _)) => {
+            let reason = "it has registered an io_uring instance for itself (IORING_REGISTER_RING_FDS)";
+            Err(Error::unsupported(format!("thread {}", thread.seized.tid()), reason))
+        }
+    }
 }
 
 /// The message of an address space.
@@ -304,7 +325,7 @@ fn mm(
         mm_saved_auxv: task::auxv(&dir, task::Word::Eight, buffer)?,
         vmas,
         dumpable: Some(inside.dumpable),
-        aios: Vec::new(),
+        aios: inside.contexts.clone(),
         thp_disabled: Some(inside.thp_disable & 1 != 0),
     })
 }

@@ -1,15 +1,18 @@
 //! What the kinds share while a tree is dumped, and while one is restored.
 
 use super::Descriptor;
+use super::bpfmap::{Entries, Maps};
 use super::eventpoll::Watching;
 use super::ghost::{self, Ghosts, LinkRemaps};
+use super::io_uring::Rings;
 use super::locks::Locks;
 use super::memfd;
 use super::mounts::Mounts;
 use super::pipe_data::{Contents, Pipes};
+use super::userfaultfd::{self, Userfaults};
 use super::watched::{Finder, Watcher};
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{FileEntry, FownEntry, StasisFileEntry};
+use crate::image::proto::{FileEntry, FownEntry, StasisFileEntry, StasisUserfaultfdRange};
 use crate::image::{ImageDir, NewImageDir, kinds};
 use crate::options::{DumpOptions, InheritKey, RestoreOptions};
 use crate::sys::pidfd::Ended;
@@ -30,6 +33,12 @@ pub struct DumpContext<'a> {
     pub fifos: Contents,
     /// Memory files.
     pub memfds: memfd::Memfds,
+    /// Instances of io_uring.
+    pub rings: Rings,
+    /// Userfaultfds, and what is registered with them.
+    pub userfaults: Userfaults,
+    /// The entries of BPF maps.
+    pub maps: Entries,
     /// Locks found.
     pub locks: Locks,
     /// What the files have that CRIU's messages have no field for.
@@ -65,6 +74,9 @@ impl<'a> DumpContext<'a> {
             pipes: Contents::default(),
             fifos: Contents::of_fifos(),
             memfds: memfd::Memfds::default(),
+            rings: Rings::default(),
+            userfaults: Userfaults::default(),
+            maps: Entries::default(),
             locks: Locks::default(),
             extras: Vec::new(),
             epolls: Vec::new(),
@@ -125,6 +137,7 @@ impl DumpContext<'_> {
     pub fn write(&mut self, entries: &mut Vec<FileEntry>, out: &NewImageDir) -> Result<LinkRemaps> {
         self.pipes.write(out)?;
         self.fifos.write(out)?;
+        self.maps.write(out)?;
         let more = [self.pipes.more(), self.fifos.more()].concat();
         if !more.is_empty() {
             out.write_all(kinds::STASIS_PIPE.single(), &more)?;
@@ -166,6 +179,10 @@ pub struct RestoreContext<'a> {
     pub pipes: Pipes,
     /// The same for fifos.
     pub fifos: Pipes,
+    /// Userfaultfds that tasks have made, by id.
+    pub userfaults: HashMap<u32, OwnedFd>,
+    /// The BPF maps made so far.
+    pub maps: Maps,
     /// Deleted files, by the id of the file that shows them.
     pub ghosts: ghost::Restorer,
     /// Memory files, by the ids of their inodes.
@@ -188,6 +205,8 @@ pub enum Late {
     Position(i64),
     /// A memory file whose mappings and contents its seals would have forbidden.
     Memfd(memfd::Finish),
+    /// A userfaultfd watches memory that the engine still writes to.
+    Registrations(Vec<StasisUserfaultfdRange>),
 }
 
 impl<'a> RestoreContext<'a> {
@@ -210,6 +229,8 @@ impl<'a> RestoreContext<'a> {
             ended: HashMap::new(),
             pipes: Pipes::load(images, kinds::PIPES_DATA.single(), false)?,
             fifos: Pipes::load(images, kinds::FIFO_DATA.single(), true)?,
+            userfaults: HashMap::new(),
+            maps: Maps::load(images)?,
             ghosts: ghost::Restorer::load(images)?,
             memfds: memfd::Restorer::load(images)?,
             targets: HashMap::new(),
@@ -247,6 +268,7 @@ impl<'a> RestoreContext<'a> {
                 Late::Owner(owner) if set_owner(fd.as_fd(), &owner)? => {}
                 // It had exited already when the tree was dumped: nobody gets the signal, as before.
                 Late::Owner(owner) => tracing::warn!("the owner {} of a descriptor is gone", owner.pid),
+                Late::Registrations(ranges) => userfaultfd::register(fd.as_fd(), &ranges)?,
                 Late::Position(at) => {
                     nix::unistd::lseek(&fd, at, nix::unistd::Whence::SeekSet)
                         .doing(|| "set the position of a file of /proc")?;
@@ -276,6 +298,7 @@ impl<'a> RestoreContext<'a> {
         self.ended.clear();
         self.pipes.close();
         self.fifos.close();
+        self.maps.close();
         self.ghosts.close();
         self.memfds.close();
     }

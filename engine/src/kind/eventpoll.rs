@@ -104,9 +104,8 @@ impl Watching {
         let watched = epfd.tfd.iter().zip(files).map(|(target, &file)| StasisWatched { file, number: target.tfd });
         let more = crate::image::proto::StasisFileEntry {
             id: self.id,
-            deadline: None,
             watched: watched.collect(),
-            marks: Vec::new(),
+            ..crate::image::proto::StasisFileEntry::default()
         };
         cx.extras.push(more);
         // An engine that knows nothing of that registers the file by another number that it has.

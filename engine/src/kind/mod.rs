@@ -4,6 +4,7 @@
 //! descriptor of the engine's, and adds to a task's batch what only the task can do. A descriptor that no kind claims
 //! cannot be dumped; the error names it.
 
+mod bpfmap;
 mod buildid;
 mod context;
 pub mod eventfd;
@@ -12,6 +13,7 @@ pub mod fanotify;
 mod fifo;
 pub mod ghost;
 mod inotify;
+pub mod io_uring;
 pub mod locks;
 pub mod memfd;
 mod mounts;
@@ -25,6 +27,7 @@ mod signalfd;
 #[cfg(test)]
 mod tests;
 mod timerfd;
+pub mod userfaultfd;
 pub mod watched;
 
 use crate::error::{Doing, Error, Result};
@@ -48,6 +51,9 @@ pub static KINDS: &[&dyn Kind] = &[
     &pidfd::Pidfd,
     &inotify::Inotify,
     &fanotify::Fanotify,
+    &bpfmap::BpfMap,
+    &userfaultfd::Userfaultfd,
+    &io_uring::IoUring,
     &pipe::Pipe,
     &fifo::Fifo,
     &memfd::Memfd,
@@ -201,9 +207,9 @@ fn unsupported(descriptor: &Descriptor) -> Error {
     let link = String::from_utf8_lossy(&descriptor.link).into_owned();
     let kind = match link.as_str() {
         l if l.starts_with("socket:") => "sockets are",
-        l if l.starts_with("anon_inode:[io_uring]") => "io_uring instances are",
-        l if l.starts_with("anon_inode:[userfaultfd]") => "userfaultfds are",
-        l if l.starts_with("anon_inode:bpf") => "BPF objects are",
+        l if l.starts_with("anon_inode:bpf-prog") => "BPF programs are",
+        l if l.starts_with("anon_inode:bpf_link") => "BPF links are",
+        l if l.starts_with("anon_inode:bpf") || l == "anon_inode:btf" => "BPF objects of this kind are",
         l if l.starts_with("anon_inode:[perf_event]") => "perf events are",
         l if l.starts_with("anon_inode:landlock") => "Landlock rule sets are",
         l if l.starts_with("anon_inode:seccomp") => "seccomp listeners are",

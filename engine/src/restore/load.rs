@@ -3,8 +3,8 @@
 use crate::core_image;
 use crate::error::{Error, Result};
 use crate::image::proto::{
-    CoreEntry, CredsEntry, FdinfoEntry, FileEntry, FsEntry, MmEntry, PstreeEntry, SeccompFilter, StasisRestartEntry,
-    StasisTaskEntry, StasisVmaFlags, TaskCoreEntry, TaskKobjIdsEntry,
+    CoreEntry, CredsEntry, FdTypes, FdinfoEntry, FileEntry, FsEntry, MmEntry, PstreeEntry, SeccompFilter,
+    StasisRestartEntry, StasisTaskEntry, StasisVmaFlags, TaskCoreEntry, TaskKobjIdsEntry,
 };
 use crate::image::{ImageDir, PageMap, Verify, kinds};
 use crate::kind::segment;
@@ -278,6 +278,11 @@ impl Images {
                 memfd.flags = mode;
             }
         }
+    }
+
+    /// Whether a file is an io_uring instance.
+    pub fn is_ring(&self, id: u32) -> bool {
+        self.files.get(&id).is_some_and(|file| file.r#type() == FdTypes::IoUring)
     }
 
     /// Reads the page maps of all shared memory that areas name.

@@ -156,7 +156,8 @@ fn own(
     guard(program, task);
     let on_fault: Vec<u64> =
         task.threads[0].extra.vma_flags.iter().filter(|f| f.lockonfault == Some(true)).map(|f| f.start).collect();
-    live.mm.vmas.iter().for_each(|vma| advise(program, vma, on_fault.contains(&vma.start)));
+    let ordinary = live.mm.vmas.iter().filter(|vma| !is_special(vma));
+    ordinary.for_each(|vma| advise(program, vma, on_fault.contains(&vma.start)));
     extras(program, task);
     seal(program, task);
     Ok(())
@@ -185,9 +186,9 @@ fn complete(
     Ok(())
 }
 
-/// Whether an area is the kernel's own.
+/// Whether an area is the kernel's own: the vDSO and rings have their own ways.
 fn is_special(vma: &VmaEntry) -> bool {
-    vma.status & (status::VDSO | status::VVAR | status::VSYSCALL) != 0
+    vma.status & (status::VDSO | status::VVAR | status::VSYSCALL | status::AIO_RING | status::IO_URING) != 0
 }
 
 fn map(program: &mut Program, task: &TaskImage, vma: &VmaEntry, numbers: &Numbers) -> Result<()> {
@@ -195,7 +196,7 @@ fn map(program: &mut Program, task: &TaskImage, vma: &VmaEntry, numbers: &Number
         return Ok(());
     }
     let known = status::FILE_PRIVATE | status::FILE_SHARED | status::ANON_PRIVATE | status::ANON_SHARED;
-    let refused = status::SYSV | status::SOCKET | status::AIO_RING | status::SHADOW_STACK | status::UPROBES;
+    let refused = status::SYSV | status::SOCKET | status::SHADOW_STACK | status::UPROBES;
     if vma.status & known == 0 || vma.status & refused != 0 {
         let what = format!(
             "process {}: the area {:x}-{:x} is of a kind that is not supported yet",
@@ -339,7 +340,6 @@ fn pieces(live: &LiveImage, inherited: &Inherited) -> Result<Vec<Piece>> {
             while vmas.next_if(|v| v.end <= at).is_some() {}
             let vma = vmas.peek().filter(|v| v.start <= at).ok_or_else(|| outside(run))?;
             let stop = end.min(vma.end);
-            // The vDSO has its own ways.
             if !is_special(vma) {
                 for (start, end) in inherited.right.gaps(at, stop) {
                     let offset = offset + (start - run.vaddr);
@@ -415,10 +415,7 @@ impl Reader {
 }
 
 /// Repeats the advice in force.
-fn advise(program: &mut Program, vma: &VmaEntry, on_fault: bool) {
-    if is_special(vma) {
-        return;
-    }
+pub fn advise(program: &mut Program, vma: &VmaEntry, on_fault: bool) {
     // Said when the area was mapped.
     let bits = vma.madv.unwrap_or(0) & !(1 << libc::MADV_NOHUGEPAGE);
     for advice in (0..64).filter(|n| bits & 1 << n != 0) {

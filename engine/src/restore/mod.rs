@@ -1,6 +1,7 @@
 //! The restore: tree → memory → files → threads → identity → release. [`run`] is the list of its stages; each ends
 //! before the next begins, and what it made is gone if a later one fails.
 
+mod aio;
 mod attach;
 mod classes;
 mod cow;
@@ -16,12 +17,14 @@ mod moves;
 mod needs;
 mod pids;
 mod release;
+mod rings;
 mod seccomp;
 mod seed;
 mod segments;
 mod spans;
 mod threads;
 mod tree;
+mod userfaults;
 mod vdso;
 
 use crate::check::cpu;
@@ -70,9 +73,13 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     files::open_rest(&images, &late, &mut cx)?;
     fault::point("files")?;
     memory::build_and_verify(&images, &tree, &needs, &plan)?;
+    aio::restore(&images, &tree, &needs)?;
+    rings::map(&images, &tree, &needs)?;
+    userfaults::make(&images, &tree, &mut cx)?;
     identity::place(&images, &tree, &needs.numbers, &late)?;
     drop(needs);
     kind::eventpoll::register(&cx, &images.tables)?;
+    kind::io_uring::register(&cx)?;
     hand_out(&images, &tree, &late, &mut cx)?;
     fault::point("handed out")?;
     threads::spawn(&images, &mut tree)?;
@@ -128,6 +135,7 @@ fn hand_out(
             number: fd.fd as i32,
             file: if late.has(fd.id) { place.clone() } else { cx.open[&fd.id].clone() },
             cloexec: fd.flags & libc::FD_CLOEXEC as u32 != 0,
+            ring: images.is_ring(fd.id),
         });
         work.push((&tree.leaders[i], given.collect()));
     }

@@ -66,6 +66,8 @@ pub struct Needs {
     pub numbers: Numbers,
     /// By number.
     files: HashMap<i32, Arc<OwnedFd>>,
+    /// The numbers of io_uring instances.
+    rings: HashSet<i32>,
 }
 
 /// Opens all of them, before there is a task.
@@ -88,13 +90,20 @@ pub fn open(images: &Images, late: &Late, cx: &mut RestoreContext<'_>) -> Result
         };
         files.insert(number, file.ok_or_else(|| Error::state(format!("the images lack {need:?}")))?);
     }
-    Ok(Needs { numbers, files })
+    let is_ring = |need: &Need| matches!(need, Need::File(id) if images.is_ring(*id));
+    let rings = numbers.iter().filter(|(need, _)| is_ring(need)).map(|(_, number)| *number).collect();
+    Ok(Needs { numbers, files, rings })
 }
 
 impl Needs {
     /// What the root gets.
     pub fn given(&self) -> Vec<Given> {
-        let one = |(number, file): (&i32, &Arc<OwnedFd>)| Given { number: *number, file: file.clone(), cloexec: false };
+        let one = |(number, file): (&i32, &Arc<OwnedFd>)| Given {
+            number: *number,
+            file: file.clone(),
+            cloexec: false,
+            ring: self.rings.contains(number),
+        };
         self.files.iter().map(one).collect()
     }
 

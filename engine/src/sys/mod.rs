@@ -1,6 +1,7 @@
 //! Every unsafe line of the engine that talks to the kernel: thin wrappers of the calls that nix lacks, each with the
 //! kernel's own words and units. Nothing here decides anything.
 
+pub mod bpf;
 pub mod clone;
 pub mod event;
 pub mod file;
@@ -16,6 +17,8 @@ pub mod process;
 pub mod ptrace;
 pub mod task;
 pub mod undo;
+pub mod uring;
+pub mod userfault;
 pub mod vector;
 
 use std::fmt;

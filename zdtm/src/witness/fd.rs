@@ -88,6 +88,8 @@ fn info(line: &str) -> Option<String> {
             let kept: Vec<&str> = words.filter(|w| w.bytes().filter(|b| *b == b':').count() != 2).collect();
             Some(format!("lock {}", kept.join(" ")))
         }
+        // A map that was made again has another number.
+        "map_id" => None,
         // What counts on by itself.
         "ticks" | "it_value" => None,
         // `5 events: 19 data: 7 pos:0 ino:61 sdev:9`: a pipe that was made again has another inode.
