@@ -25,10 +25,11 @@ mod tools_spin;
 mod tools_tasks;
 mod tools_threads;
 mod tools_timers;
+mod tools_unix;
 mod tools_uring;
 mod tools_userfault;
-#[cfg(cpu = "x86")]
 mod tools_watch;
+#[cfg(cpu = "x86")]
 mod tools_x86;
 
 use gate::{Gate, Verdict};

@@ -166,6 +166,7 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
     let table = |id| collected.tables.iter().find(|(of, _)| *of == id).map(|(_, table)| table.as_slice());
     let of_task = |p: &OfProcess| Some((p.speaker, table(p.ids.as_ref()?.files_id)?));
     let tables = collected.processes.iter().filter_map(of_task).collect();
+    collected.files.find_queued()?;
     collected.files.find_watched(&tables)?;
     let of_process = |p: &OfProcess| Some((p.pid, p.speaker, table(p.ids.as_ref()?.files_id)?));
     let tables: Vec<_> = collected.processes.iter().filter_map(of_process).collect();

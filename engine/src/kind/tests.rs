@@ -19,7 +19,7 @@ pub fn descriptor(copy: OwnedFd) -> Descriptor {
     let link = dir.readlink(&format!("fd/{fd}")).unwrap();
     let info = fdinfo::read(&dir, fd, &mut Vec::new()).unwrap();
     let stat = fstat(&copy).unwrap();
-    Descriptor { pid: Pid::this(), fd, link, stat, info, copy }
+    Descriptor { pid: Pid::this(), fd, queue: None, link, stat, info, copy }
 }
 
 /// Options of a dump.

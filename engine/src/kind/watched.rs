@@ -103,7 +103,12 @@ impl Finder {
             watched.push(StasisWatched { file, number: inode.number });
         }
         if !watched.is_empty() || !watcher.marks.is_empty() {
-            cx.extras.push(StasisFileEntry { id: watcher.id, watched, marks: watcher.marks, ..StasisFileEntry::default() });
+            cx.extras.push(StasisFileEntry {
+                id: watcher.id,
+                watched,
+                marks: watcher.marks,
+                ..StasisFileEntry::default()
+            });
         }
         Ok(())
     }
@@ -212,7 +217,7 @@ fn describe(copy: OwnedFd, watcher: &Watcher) -> Result<Descriptor> {
         body: Body::None,
         other: Vec::new(),
     };
-    Ok(Descriptor { pid: watcher.pid, fd: -1, link, stat, info, copy })
+    Ok(Descriptor { pid: watcher.pid, fd: super::NO_NUMBER, queue: None, link, stat, info, copy })
 }
 
 fn leads_back(found: &Descriptor) -> bool {

@@ -2,10 +2,13 @@
 //! undone by itself: no descriptor and no pointer, so that any process can do it after the one that wrote it is gone.
 
 use super::clone::CloneArgs;
-use super::{Errno, Pid, Result, check};
+use super::{Errno, Pid, Result, check, socket};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// The longest path with its NUL.
 const PATH: usize = libc::PATH_MAX as usize;
@@ -26,6 +29,8 @@ pub enum Action {
     WriteFrozen = 5,
     /// Kills the process whose number stands in place of the device.
     Kill = 6,
+    /// Removes the directory.
+    RemoveDir = 7,
 }
 
 /// One thing to undo.
@@ -47,6 +52,8 @@ struct Record {
 pub struct Log {
     records: NonNull<Record>,
     len: usize,
+    /// A socket pair: a copy of each socket that was lent stands in it, with the offset that it is to get.
+    lent: (OwnedFd, OwnedFd),
 }
 
 // SAFETY: the memory is shared by design; a record is claimed by its atomic `taken` before it is written, and read by
@@ -67,7 +74,10 @@ impl Log {
         if at == libc::MAP_FAILED {
             return Err(Errno::last());
         }
-        NonNull::new(at.cast()).map(|records| Log { records, len }).ok_or(Errno::ENOMEM)
+        let records = NonNull::new(at.cast()).ok_or(Errno::ENOMEM)?;
+        let (kind, flags) = (SockType::Datagram, SockFlag::SOCK_CLOEXEC);
+        let lent = socketpair(AddressFamily::Unix, kind, None, flags)?;
+        Ok(Log { records, len, lent })
     }
 
     /// How many records were ever used, the first included.
@@ -136,10 +146,31 @@ impl Log {
                 3 => write_text(path, b"THAWED"),
                 4 => write_text(path, b"1"),
                 5 => write_text(path, b"FROZEN"),
+                7 => drop(libc::rmdir(path)),
                 _ => drop(libc::kill(file.0 as i32, libc::SIGKILL)),
             }
         }
         self.clear(slot);
+    }
+
+    /// Notes the SO_PEEK_OFF of a socket before it is changed.
+    pub fn lend(&self, fd: BorrowedFd<'_>, offset: i32) -> Result<()> {
+        socket::send(self.lent.0.as_fd(), &offset.to_ne_bytes(), None, &[fd.as_raw_fd()], None).map(drop)
+    }
+
+    /// Forgets the socket that was lent first.
+    pub fn take_back(&self) {
+        let _ = socket::receive(self.lent.1.as_fd(), &mut [0; 4], 0);
+    }
+
+    /// Gives sockets that were lent the offset that they had. Async-signal-safe.
+    fn give_back(&self) {
+        let mut offset = [0; 4];
+        while let Ok(lent) = socket::receive_one(self.lent.1.as_fd(), &mut offset) {
+            if let Some(fd) = lent {
+                let _ = socket::set(fd.as_fd(), socket::option::PEEK_OFF, i32::from_ne_bytes(offset));
+            }
+        }
     }
 
     /// From this instant on nothing that is noted will be undone.
@@ -164,24 +195,28 @@ impl Log {
         for slot in (1..high).rev() {
             self.undo(slot);
         }
+        self.give_back();
     }
 
     /// Starts a process that does nothing but wait for our death and then undo the log. It is no child that a wait(2)
     /// without __WALL sees, hears no signal that can be blocked, and keeps none of our descriptors open.
     pub fn watch(&self) -> Result<Pid> {
         let me = std::process::id() as i32;
+        let args = CloneArgs::default();
         // SAFETY: a fork without an exit signal. The child makes only async-signal-safe calls (it may be the copy of a
         // process with threads), never allocates and never returns.
         unsafe {
             let (mut all, mut old) = (std::mem::zeroed::<libc::sigset_t>(), std::mem::zeroed::<libc::sigset_t>());
             libc::sigfillset(&mut all);
             libc::sigprocmask(libc::SIG_SETMASK, &all, &mut old);
-            // It never has copies of our descriptors: what we close is closed, for those who watch a file too.
-            let args = CloneArgs { flags: libc::CLONE_FILES as u64, ..CloneArgs::default() };
             let child = libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>());
             if child == 0 {
-                libc::syscall(libc::SYS_close_range, 0, u32::MAX, libc::CLOSE_RANGE_UNSHARE);
                 let engine = libc::syscall(libc::SYS_pidfd_open, me, 0) as i32;
+                let lent = self.lent.1.as_raw_fd();
+                close_between(-1, engine.min(lent));
+                close_between(engine.min(lent), engine.max(lent));
+                libc::syscall(libc::SYS_close_range, engine.max(lent) + 1, u32::MAX, 0);
+                self.say_watched();
                 // Born to somebody else: the engine is gone, and its number may be another's.
                 while libc::getppid() == me {
                     // Without a pidfd it looks now and then.
@@ -195,7 +230,31 @@ impl Log {
                 libc::_exit(0);
             }
             libc::sigprocmask(libc::SIG_SETMASK, &old, std::ptr::null_mut());
-            check(child).map(|pid| Pid::from_raw(pid as i32))
+            let child = check(child).map(|pid| Pid::from_raw(pid as i32))?;
+            self.await_watched();
+            Ok(child)
+        }
+    }
+
+    /// Not 0 once the watcher has closed its copies of our descriptors: the first record's place.
+    fn watched(&self) -> Option<&AtomicU32> {
+        // SAFETY: an atomic in the mapping, which lives as long as `self`.
+        self.record(0).map(|first| unsafe { &(*first).taken })
+    }
+
+    fn say_watched(&self) {
+        if let Some(watched) = self.watched() {
+            watched.store(1, Ordering::SeqCst);
+        }
+    }
+
+    /// From here on what we close is closed, for those who watch a file too.
+    fn await_watched(&self) {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let started = Instant::now();
+        while self.watched().is_some_and(|watched| watched.load(Ordering::SeqCst) == 0) && started.elapsed() < PATIENCE
+        {
+            std::thread::yield_now();
         }
     }
 }
@@ -204,6 +263,14 @@ impl Drop for Log {
     fn drop(&mut self) {
         // SAFETY: the mapping made by `new`; nothing borrows from it any more.
         unsafe { libc::munmap(self.records.as_ptr().cast(), self.len * size_of::<Record>()) };
+    }
+}
+
+/// Closes the descriptors between two numbers.
+fn close_between(low: i32, high: i32) {
+    if high - low > 1 {
+        // SAFETY: integers only; called where none of these descriptors is used any more.
+        unsafe { libc::syscall(libc::SYS_close_range, low + 1, high - 1, 0) };
     }
 }
 
