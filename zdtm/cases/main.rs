@@ -27,8 +27,8 @@ mod tools_threads;
 mod tools_timers;
 mod tools_uring;
 mod tools_userfault;
-#[cfg(cpu = "x86")]
 mod tools_watch;
+#[cfg(cpu = "x86")]
 mod tools_x86;
 
 use gate::{Gate, Verdict};
