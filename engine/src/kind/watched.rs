@@ -103,7 +103,12 @@ impl Finder {
             watched.push(StasisWatched { file, number: inode.number });
         }
         if !watched.is_empty() || !watcher.marks.is_empty() {
-            cx.extras.push(StasisFileEntry { id: watcher.id, watched, marks: watcher.marks, ..StasisFileEntry::default() });
+            cx.extras.push(StasisFileEntry {
+                id: watcher.id,
+                watched,
+                marks: watcher.marks,
+                ..StasisFileEntry::default()
+            });
         }
         Ok(())
     }
