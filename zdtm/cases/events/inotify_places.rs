@@ -7,11 +7,13 @@ use crate::tools_watch::{add, events, inotify, watches};
 use libc::{IN_ATTRIB, IN_DONT_FOLLOW, IN_OPEN};
 use nix::sys::stat::Mode;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let notices = inotify()?;
-    let shm = PathBuf::from(format!("/dev/shm/zdtm-inotify-{}", std::process::id()));
+    // A name of this run alone: others are on the same tmpfs, with the same pids.
+    let shm = PathBuf::from(format!("/dev/shm/zdtm-inotify-{}", fs::metadata(gate.dir())?.ino()));
     fs::write(&shm, b"")?;
     std::os::unix::fs::symlink("nowhere", gate.path("link"))?;
     nix::unistd::mkfifo(&gate.path("fifo"), Mode::from_bits_truncate(0o600))?;
