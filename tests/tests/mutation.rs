@@ -49,7 +49,7 @@ const fn mutation(
     Mutation { area, case, images, key, change }
 }
 
-static MUTATIONS: [Mutation; 27] = [
+static MUTATIONS: [Mutation; 26] = [
     mutation("tree", "tree/zombie_codes", "core-", "exit_code", Change::Flip(0x200)),
     mutation("tree", "tree/names", "core-", "comm", Change::Text("mutant")),
     mutation("threads", "threads/masks", "core-", "blk_sigset", Change::Flip(1 << 9)),
@@ -71,10 +71,9 @@ static MUTATIONS: [Mutation; 27] = [
     mutation("events", "events/inotify_masks", "files.img", "mask", Change::Flip(1 << 9)),
     mutation("events", "events/fanotify_marks", "files.img", "mask", Change::Flip(1 << 3)),
     mutation("memfd", "memfd/seals", "memfd.img", "seals", Change::Flip(2)),
-    mutation("aio", "aio/completed", "pages-", "", Change::Byte),
     mutation("userfaultfd", "userfaultfd/protected", "stasis-file", "start", Change::Add(4096)),
     mutation("io_uring", "io_uring/unsubmitted", "stasis-file", "submitted", Change::Add(1)),
-    mutation("bpf", "bpf/array", "files.img", "map_flags", Change::Flip(1 << 8)),
+    mutation("bpf", "bpf/array", "files.img", "map_name", Change::Text("mutant")),
     mutation("unix", "unix/options", "files.img", "so_priority", Change::Flip(1)),
     mutation("unix", "unix/packets", "sk-queues", "extra", Change::Payload),
 ];

@@ -1,8 +1,9 @@
 //! What /proc says of a task's memory: its areas, their flags, their sizes.
 
-use crate::gate::{Verdict, fail};
+use crate::gate::{Verdict, check, fail};
 use crate::tools_memory::{Area, page};
 use nix::errno::Errno;
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 
 /// A line of /proc/PID/maps; the device and inode are left out: a scratch directory may have been copied.
@@ -120,6 +121,19 @@ pub fn pss(task: &str) -> Verdict<u64> {
         Some(value) => kib(value),
         None => fail(format!("/proc/{task}/smaps_rollup has no Pss")),
     }
+}
+
+/// The proportional set size of this process and of some relatives together, in KiB.
+pub fn total_pss(relatives: &[Pid]) -> Verdict<u64> {
+    relatives.iter().try_fold(pss("self")?, |sum, relative| Ok(sum + pss(&relative.to_string())?))
+}
+
+/// Fails where what relatives use together has grown by more than a tenth: pages that they shared became copies.
+pub fn check_sharing(before: u64, after: u64) -> Verdict {
+    check(
+        &format!("memory use at most a tenth more: {before} KiB before, {after} after"),
+        after <= before + before / 10,
+    )
 }
 
 /// The vDSO's code and its data pages, in the order of their addresses.

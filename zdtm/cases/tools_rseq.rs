@@ -44,9 +44,17 @@ pub fn spin_in_section(words: &[Word; 3]) {
     let mut section = Section([0; 4]);
     // The area's third word pair points to the current sequence (linux/rseq.h).
     let place = area() + 8;
-    // SAFETY: the words and the sequence outlive the loop; the four bytes before the abort address are the C library's
-    // signature.
-    #[cfg(cpu = "x86")]
+    // SAFETY: the words and the sequence outlive the loop.
+    unsafe { spin(place, &raw mut section, words.as_ptr()) }
+}
+
+/// The loop: `place` is where the thread's area names its sequence.
+///
+/// # Safety
+/// The place is the calling thread's own; the sequence and three words are valid until the first word says stop.
+#[cfg(cpu = "x86")]
+unsafe fn spin(place: usize, section: *mut Section, words: *const Word) {
+    // SAFETY: by the caller; the four bytes before the abort address are the C library's signature.
     unsafe {
         core::arch::asm!(
             "lea {t}, [rip + 3f]; mov [{section} + 8], {t}",
@@ -61,12 +69,19 @@ pub fn spin_in_section(words: &[Word; 3]) {
             "6: mov qword ptr [{place}], 0",
             t = out(reg) _,
             place = in(reg) place,
-            section = in(reg) &raw mut section,
-            words = in(reg) words.as_ptr(),
+            section = in(reg) section,
+            words = in(reg) words,
         )
     };
-    // SAFETY: as above.
-    #[cfg(cpu = "aarch64")]
+}
+
+/// As above.
+///
+/// # Safety
+/// As above.
+#[cfg(cpu = "aarch64")]
+unsafe fn spin(place: usize, section: *mut Section, words: *const Word) {
+    // SAFETY: by the caller; the four bytes before the abort address are the C library's signature.
     unsafe {
         core::arch::asm!(
             "adr {t}, 3f; str {t}, [{section}, #8]",
@@ -83,12 +98,19 @@ pub fn spin_in_section(words: &[Word; 3]) {
             t = out(reg) _,
             n = out(reg) _,
             place = in(reg) place,
-            section = in(reg) &raw mut section,
-            words = in(reg) words.as_ptr(),
+            section = in(reg) section,
+            words = in(reg) words,
         )
     };
-    // SAFETY: as above.
-    #[cfg(cpu = "ppc64")]
+}
+
+/// As above.
+///
+/// # Safety
+/// As above.
+#[cfg(cpu = "ppc64")]
+unsafe fn spin(place: usize, section: *mut Section, words: *const Word) {
+    // SAFETY: by the caller; the four bytes before the abort address are the C library's signature.
     unsafe {
         core::arch::asm!(
             "bcl 20, 31, 8f",
@@ -106,14 +128,21 @@ pub fn spin_in_section(words: &[Word; 3]) {
             t = out(reg_nonzero) _,
             n = out(reg_nonzero) _,
             place = in(reg_nonzero) place,
-            section = in(reg_nonzero) &raw mut section,
-            words = in(reg_nonzero) words.as_ptr(),
+            section = in(reg_nonzero) section,
+            words = in(reg_nonzero) words,
             out("lr") _,
             out("cr0") _,
         )
     };
-    // SAFETY: as above.
-    #[cfg(cpu = "s390x")]
+}
+
+/// As above.
+///
+/// # Safety
+/// As above.
+#[cfg(cpu = "s390x")]
+unsafe fn spin(place: usize, section: *mut Section, words: *const Word) {
+    // SAFETY: by the caller; the four bytes before the abort address are the C library's signature.
     unsafe {
         core::arch::asm!(
             "larl {t}, 3f; stg {t}, 8({section})",
@@ -129,8 +158,8 @@ pub fn spin_in_section(words: &[Word; 3]) {
             t = out(reg) _,
             n = out(reg) _,
             place = in(reg_addr) place,
-            section = in(reg_addr) &raw mut section,
-            words = in(reg_addr) words.as_ptr(),
+            section = in(reg_addr) section,
+            words = in(reg_addr) words,
         )
     };
 }

@@ -1,11 +1,15 @@
 //! What cases of x86 processors share: memory below 4 GiB, going on after a faulting instruction, and programs of 32-bit
 //! code.
 
-use crate::gate::{Gate, Verdict, check};
+use crate::gate::{Gate, Verdict, check, fail};
 use crate::tools_signals::handle_info;
+use crate::tools_tasks::child;
+use nix::unistd::Pid;
 use std::ffi::{c_int, c_void};
 use std::io::Write as _;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -42,8 +46,29 @@ pub fn caught_faults() -> u32 {
     FAULTS.load(Ordering::SeqCst)
 }
 
+/// The code between two symbols of an assembly block.
+///
+/// # Safety
+/// `start` is the first byte of it and `end` the first after it.
+pub unsafe fn code(start: *const u8, end: *const u8) -> &'static [u8] {
+    // SAFETY: by the caller.
+    unsafe { std::slice::from_raw_parts(start, end.offset_from(start) as usize) }
+}
+
+/// Starts a child that executes a 32-bit program of `code`, with these descriptors at these numbers.
+pub fn start32(gate: &mut Gate, code: &[u8], stdio: &[(&dyn AsRawFd, RawFd)]) -> Verdict<Pid> {
+    let path = program32(gate, code)?;
+    child(gate, |_| {
+        for (fd, number) in stdio {
+            // SAFETY: the call takes numbers only; the descriptors are this child's.
+            unsafe { libc::dup2(fd.as_raw_fd(), *number) };
+        }
+        fail(format!("the program was not executed: {}", std::process::Command::new(&path).exec()))
+    })
+}
+
 /// Writes a 32-bit program of `code`: an executable of one segment (elf(5)).
-pub fn program32(gate: &Gate, code: &[u8]) -> Verdict<PathBuf> {
+fn program32(gate: &Gate, code: &[u8]) -> Verdict<PathBuf> {
     /// Where the program is loaded.
     const BASE: u32 = 0x0804_8000;
     /// The file header and one program header.

@@ -1,6 +1,7 @@
 //! Draining: copying the pages that were found into the pages files, on all cores at once. Every page's place in its
 //! file is known beforehand, so pieces of one process and of several run side by side.
 
+use super::pages::push_run;
 use crate::cancel;
 use crate::error::{Doing, Error, Result};
 use crate::fault;
@@ -241,10 +242,7 @@ fn huge_runs(file: &File, size: u64, page: u64, blocks: u64) -> std::io::Result<
         for part in (at..at + page).step_by(buffer.len()) {
             let read = read_up_to_end(file, &mut buffer, part)?;
             if buffer[..read].iter().any(|byte| *byte != 0) {
-                match runs.last_mut() {
-                    Some(last) if last.1 == at => last.1 = at + page,
-                    _ => runs.push((at, at + page)),
-                }
+                push_run(&mut runs, at, at + page);
                 break;
             }
         }

@@ -138,7 +138,7 @@ fn zero_frames() -> Vec<Range<u64>> {
 }
 
 /// Adds a run, joined to the last where they touch.
-fn push_run(runs: &mut Vec<(u64, u64)>, start: u64, end: u64) {
+pub fn push_run(runs: &mut Vec<(u64, u64)>, start: u64, end: u64) {
     match runs.last_mut() {
         Some(last) if last.1 == start => last.1 = end,
         _ => runs.push((start, end)),

@@ -98,10 +98,7 @@ impl<'a> DumpContext<'a> {
 
     /// What finds watched objects.
     pub fn finder(&mut self) -> Result<&Finder> {
-        let finder = match self.finder.take() {
-            Some(finder) => finder,
-            None => Finder::new()?,
-        };
+        let finder = self.finder.take().map_or_else(Finder::new, Ok)?;
         Ok(self.finder.insert(finder))
     }
 
@@ -111,19 +108,13 @@ impl<'a> DumpContext<'a> {
         if watchers.is_empty() {
             return Ok(());
         }
-        let mut finder = match self.finder.take() {
-            Some(finder) => finder,
-            None => Finder::new()?,
-        };
+        let mut finder = self.finder.take().map_or_else(Finder::new, Ok)?;
         watchers.into_iter().try_for_each(|watcher| finder.find(watcher, entries, self))
     }
 
     /// Refuses a file that its path does not lead back to because of mounts.
     pub fn check_mount(&mut self, descriptor: &Descriptor) -> Result<()> {
-        let mounts = match self.mounts.take() {
-            Some(mounts) => mounts,
-            None => Mounts::read()?,
-        };
+        let mounts = self.mounts.take().map_or_else(Mounts::read, Ok)?;
         self.mounts.insert(mounts).check(descriptor)
     }
 

@@ -86,12 +86,13 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     threads::spawn(&images, &mut tree)?;
     late.run(&images, &tree, &mut cx)?;
     attach::run(&images, &tree)?;
-    release::bury(&images, &mut tree)?;
+    let own = threads::Defaults::read()?;
+    release::bury(&images, &mut tree, &own.creds)?;
     // Actions before any queue: setting one to "ignore" empties the queues of all threads.
     identity::assume(&images, &tree)?;
-    threads::dress(&images, &tree)?;
+    threads::dress(&images, &tree, &own)?;
     identity::limit(&images, &tree)?;
-    threads::restrict(&images, &tree)?;
+    threads::restrict(&images, &tree, &own.creds)?;
     identity::dumpable(&images, &tree)?;
     seccomp::install(&images, &tree)?;
     cx.settle()?;

@@ -2,23 +2,17 @@
 //! writes the processor's number there.
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_rseq::area;
+use crate::tools_sched::on_each_processor;
 use crate::tools_threads::{Setup, each_thread};
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
 
 /// The address of the area, after the processor's number in it was seen right on each processor.
 fn observe() -> Verdict<usize> {
     let area = area();
-    let allowed = sched_getaffinity(Pid::from_raw(0))?;
-    for cpu in (0..CpuSet::count()).filter(|c| allowed.is_set(*c).unwrap_or(false)) {
-        let mut one = CpuSet::new();
-        one.set(cpu)?;
-        sched_setaffinity(Pid::from_raw(0), &one)?;
+    on_each_processor(|cpu| {
         // SAFETY: the kernel keeps the number in the second word of the area.
         let seen = unsafe { std::ptr::read_volatile((area as *const u32).add(1)) };
-        check_eq("the processor's number", seen, cpu as u32)?;
-    }
-    sched_setaffinity(Pid::from_raw(0), &allowed)?;
+        check_eq("the processor's number", seen, cpu)
+    })?;
     Ok(area)
 }
 

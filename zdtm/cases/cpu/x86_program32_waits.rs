@@ -1,12 +1,10 @@
 //! A 32-bit program in epoll_wait(2), a call that a tracer's stop ends: it waits on after a dump that was refused.
 //@ dump-fails: "32-bit code"
 //@ needs: [kernel:ia32]
-use crate::gate::{Gate, Verdict, check_eq, fail};
-use crate::tools_tasks::{await_that, child, wait_status};
-use crate::tools_x86::program32;
+use crate::gate::{Gate, Verdict, check_eq};
+use crate::tools_tasks::{await_that, wait_status};
+use crate::tools_x86::{code, start32};
 use std::io::{Write as _, pipe};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::process::CommandExt as _;
 
 unsafe extern "C" {
     /// The first byte of the program's code, and the first after it.
@@ -37,17 +35,9 @@ core::arch::global_asm!(
 
 pub fn run(gate: &mut Gate) -> Verdict {
     // SAFETY: the code lies between the two symbols.
-    let code = unsafe {
-        let length = (&raw const zdtm_waits32_end).offset_from(&raw const zdtm_waits32) as usize;
-        std::slice::from_raw_parts(&raw const zdtm_waits32, length)
-    };
+    let code = unsafe { code(&raw const zdtm_waits32, &raw const zdtm_waits32_end) };
     let (input, mut question) = pipe()?;
-    let path = program32(gate, code)?;
-    let program = child(gate, |_| {
-        // SAFETY: the call takes numbers only; the descriptors are this child's.
-        unsafe { libc::dup2(input.as_raw_fd(), 0) };
-        fail(format!("the program was not executed: {}", std::process::Command::new(&path).exec()))
-    })?;
+    let program = start32(gate, code, &[(&input, 0)])?;
     drop(input);
     let call = format!("/proc/{program}/syscall");
     await_that("the program's wait", || Ok(std::fs::read_to_string(&call)?.starts_with("256 ")))?;

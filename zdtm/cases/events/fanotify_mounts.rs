@@ -3,7 +3,9 @@
 //@ routes: [once, thrice, kill-engine]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_watch::{fanotify, mark, masks, watches};
-use libc::{FAN_CLOSE_WRITE, FAN_MARK_FILESYSTEM, FAN_MARK_IGNORED_MASK, FAN_MARK_IGNORED_SURV_MODIFY, FAN_MARK_MOUNT, FAN_OPEN};
+use libc::{
+    FAN_CLOSE_WRITE, FAN_MARK_FILESYSTEM, FAN_MARK_IGNORED_MASK, FAN_MARK_IGNORED_SURV_MODIFY, FAN_MARK_MOUNT, FAN_OPEN,
+};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::fs::{self, File};
 use std::path::Path;

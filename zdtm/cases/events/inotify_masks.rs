@@ -2,9 +2,7 @@
 //@ needs: [kernel:inotify]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_watch::{add, check_events, inotify, watches};
-use libc::{
-    IN_ALL_EVENTS, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_ISDIR, IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO,
-};
+use libc::{IN_ALL_EVENTS, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_ISDIR, IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO};
 use std::fs;
 
 pub fn run(gate: &mut Gate) -> Verdict {

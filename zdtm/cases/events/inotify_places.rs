@@ -7,16 +7,19 @@ use crate::tools_watch::{add, events, inotify, watches};
 use libc::{IN_ATTRIB, IN_DONT_FOLLOW, IN_OPEN};
 use nix::sys::stat::Mode;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let notices = inotify()?;
-    let shm = PathBuf::from(format!("/dev/shm/zdtm-inotify-{}", std::process::id()));
+    // A name of this run alone: others are on the same tmpfs, with the same pids.
+    let shm = PathBuf::from(format!("/dev/shm/zdtm-inotify-{}", fs::metadata(gate.dir())?.ino()));
     fs::write(&shm, b"")?;
     std::os::unix::fs::symlink("nowhere", gate.path("link"))?;
     nix::unistd::mkfifo(&gate.path("fifo"), Mode::from_bits_truncate(0o600))?;
     let own = PathBuf::from(format!("/proc/{}/status", std::process::id()));
-    let paths = [shm.clone(), own, "/proc/version".into(), "/sys/kernel/mm".into(), "/dev/full".into(), "/dev/shm".into()];
+    let paths =
+        [shm.clone(), own, "/proc/version".into(), "/sys/kernel/mm".into(), "/dev/full".into(), "/dev/shm".into()];
     let mut numbers = Vec::new();
     for path in &paths {
         numbers.push(add(&notices, path, IN_OPEN)?);
@@ -34,7 +37,13 @@ pub fn run(gate: &mut Gate) -> Verdict {
         check_eq(&format!("opening {}", path.display()), noticed, true)?;
     }
     let owner = Some(nix::unistd::Uid::from_raw(0));
-    nix::unistd::fchownat(nix::fcntl::AT_FDCWD, &gate.path("link"), owner, None, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    nix::unistd::fchownat(
+        nix::fcntl::AT_FDCWD,
+        &gate.path("link"),
+        owner,
+        None,
+        nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW,
+    )?;
     check_eq("the link's owner", events(&notices)?.contains(&(link, IN_ATTRIB, String::new())), true)?;
     Ok(fs::remove_file(&shm)?)
 }

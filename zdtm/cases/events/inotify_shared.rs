@@ -24,7 +24,11 @@ pub fn run(gate: &mut Gate) -> Verdict {
     })?;
     await_call(child, libc::SYS_read)?;
     gate.checkpoint()?;
-    check_eq("the flags", (flags(&mine)? & libc::O_NONBLOCK, flags(&shared)? & libc::O_NONBLOCK), (libc::O_NONBLOCK, 0))?;
+    check_eq(
+        "the flags",
+        (flags(&mine)? & libc::O_NONBLOCK, flags(&shared)? & libc::O_NONBLOCK),
+        (libc::O_NONBLOCK, 0),
+    )?;
     File::open(&path)?;
     check_events("an open", &mine, &[(on_mine, IN_OPEN, "")])?;
     fs::set_permissions(&path, Permissions::from_mode(0o600))?;

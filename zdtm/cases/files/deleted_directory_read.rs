@@ -10,9 +10,8 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let directory = File::open(&path)?;
     let mut entries = [0u8; 4096];
     // SAFETY: the buffer has the length given.
-    let read = unsafe {
-        libc::syscall(libc::SYS_getdents64, directory.as_raw_fd(), entries.as_mut_ptr(), entries.len())
-    };
+    let read =
+        unsafe { libc::syscall(libc::SYS_getdents64, directory.as_raw_fd(), entries.as_mut_ptr(), entries.len()) };
     nix::errno::Errno::result(read)?;
     fs::remove_dir(&path)?;
     let before = position(&directory)?;

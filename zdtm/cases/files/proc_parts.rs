@@ -63,7 +63,8 @@ pub fn run(gate: &mut Gate) -> Verdict {
     })?;
     await_word(word, 1)?;
     let all = [&own, &thread_dir, &of_tid, &info, &link, &mapping, &itself];
-    let before: Vec<_> = all.iter().map(|fd| Ok((target(*fd)?, fcntl(*fd, libc::F_GETFD, 0)?))).collect::<Verdict<_>>()?;
+    let before: Vec<_> =
+        all.iter().map(|fd| Ok((target(*fd)?, fcntl(*fd, libc::F_GETFD, 0)?))).collect::<Verdict<_>>()?;
     gate.checkpoint()?;
     let now: Vec<_> = all.iter().map(|fd| Ok((target(*fd)?, fcntl(*fd, libc::F_GETFD, 0)?))).collect::<Verdict<_>>()?;
     check_eq("paths and flags of the descriptors", now, before)?;

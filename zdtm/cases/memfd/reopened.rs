@@ -39,5 +39,9 @@ pub fn run(gate: &mut Gate) -> Verdict {
     check_content("the content", &first, b"01234X6789+")?;
     let by_path = File::from(again(&others[4], libc::O_RDONLY)?);
     check_content("opened by the path", &by_path, b"01234X6789+")?;
-    check_eq("through the one for reading", error_of(File::from(again(&others[0], libc::O_RDONLY)?).set_len(1)), Some(libc::EINVAL))
+    check_eq(
+        "through the one for reading",
+        error_of(File::from(again(&others[0], libc::O_RDONLY)?).set_len(1)),
+        Some(libc::EINVAL),
+    )
 }

@@ -7,7 +7,8 @@ use std::os::unix::fs::FileExt;
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let all = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-    let sets = [0, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, FUTURE_WRITE, F_SEAL_SHRINK | F_SEAL_GROW, all];
+    let sets =
+        [0, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, FUTURE_WRITE, F_SEAL_SHRINK | F_SEAL_GROW, all];
     let mut files = Vec::new();
     for set in sets {
         let file = filled(b"sealed", b"content")?;

@@ -1,8 +1,8 @@
 //! A child made an area that it shares with its parent grow in place, where the parent has another by now: it is still one
 //! area, which can be moved, and its pages are shared.
-use crate::gate::{Gate, Verdict, check};
+use crate::gate::{Gate, Verdict};
 use crate::tools::wait_ok;
-use crate::tools_maps::pss;
+use crate::tools_maps::{check_sharing, total_pss};
 use crate::tools_memory::{Area, NONE, RW, page};
 use crate::tools_relatives::{arrive, await_word, shared_word};
 
@@ -28,14 +28,10 @@ pub fn run(gate: &mut Gate) -> Verdict {
     await_word(word, 1)?;
     let other = Area::raw(room.at(2 * pages), 8, RW, fixed, -1, 0)?;
     other.protect(crate::tools_memory::R)?;
-    let total = || -> Verdict<u64> { Ok(pss("self")? + pss(&child.to_string())?) };
-    let before = total()?;
+    let before = total_pss(&[child])?;
     gate.checkpoint()?;
-    let after = total()?;
-    check(
-        &format!("memory use at most a tenth more: {before} KiB before, {after} after"),
-        after <= before + before / 10,
-    )?;
+    let after = total_pss(&[child])?;
+    check_sharing(before, after)?;
     other.check_zero("the parent's other area")?;
     arrive(word);
     wait_ok(child)

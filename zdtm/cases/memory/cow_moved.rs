@@ -3,7 +3,7 @@
 //@ timeout: 60
 use crate::gate::{Gate, Verdict, check};
 use crate::tools::wait_ok;
-use crate::tools_maps::pss;
+use crate::tools_maps::{check_sharing, pss};
 use crate::tools_memory::{Area, NONE, RW, page};
 use crate::tools_relatives::{arrive, await_word, shared_word};
 use nix::unistd::Pid;
@@ -79,10 +79,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let before = total(&children)?;
     gate.checkpoint()?;
     let after = total(&children)?;
-    check(
-        &format!("memory use at most a tenth more: {before} KiB before, {after} after"),
-        after <= before + before / 10,
-    )?;
+    check_sharing(before, after)?;
     own.check_fill("the parent's pages", 1)?;
     arrive(word);
     children.into_iter().try_for_each(wait_ok)

@@ -77,7 +77,11 @@ pub fn run(gate: &mut Gate) -> Verdict {
     droppable.part(1..4).advise(MADV_GUARD_INSTALL)?;
     gate.checkpoint()?;
     for n in 0..PAGES {
-        check_eq(&format!("page {n} of droppable memory is a guard"), shown_as_guard(&droppable, n)?, (1..4).contains(&n))?;
+        check_eq(
+            &format!("page {n} of droppable memory is a guard"),
+            shown_as_guard(&droppable, n)?,
+            (1..4).contains(&n),
+        )?;
     }
     for (what, area) in &kinds {
         check_guards(what, area)?;

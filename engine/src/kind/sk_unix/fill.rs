@@ -113,40 +113,72 @@ impl Work<'_> {
             _ => return Err(Error::state(format!("the images hold data for socket {}, which has no peer", usk.id))),
         };
         let doing = || format!("fill the queue of socket {}", usk.id);
-        let is_large = room(packets) > USUAL_ROOM;
+        let counted = peer.and_then(|id| self.cx.sockets.more.get(&id)?.unread).unwrap_or(0);
+        let room = room(packets).max(2 * counted as usize);
+        let is_large = room > socket::get(from, libc::SO_SNDBUF).doing(doing)? as usize;
         if is_large {
-            opts::make_room(from, room(packets)).doing(doing)?;
+            opts::make_room(from, room).doing(doing)?;
         }
         let piece = match usk.r#type as i32 {
             libc::SOCK_STREAM => Some(self.piece(usk, packets).doing(doing)?),
             _ => None,
         };
         for (index, packet) in packets.iter().enumerate() {
-            self.send(from, packet, None, message(self.more(usk), index), piece).doing(doing)?;
+            let more = message(self.more(usk), index);
+            // What comes with descriptors or from somebody else ends a read: it stays in one piece.
+            let piece = piece.map(|piece| if is_plain(packet, more) { piece } else { usize::MAX });
+            self.send(from, packet, None, more, piece).doing(doing)?;
         }
         self.filled.extend(peer.filter(|_| is_large));
         Ok(())
     }
 
-    /// In pieces of what size a stream is sent, so that as much memory is taken by it as was: a sender who had to wait for
-    /// room waits on. The kernel says what a piece takes when it is sent between sockets of ours.
+    /// In pieces of what size the plain messages of a stream are sent, so that as much memory is taken by it as was: a
+    /// sender who had to wait for room waits on.
     fn piece(&self, usk: &UnixSkEntry, packets: &[Packet]) -> sys::Result<usize> {
-        const LARGEST: usize = 64 << 10;
-        let total: usize = packets.iter().map(|(_, bytes)| bytes.len()).sum();
         let wanted = self.peer(usk).and_then(|peer| self.more(peer).unread).unwrap_or(0) as usize;
-        let mut piece = total.next_power_of_two().min(LARGEST);
-        let mut buffer = vec![0; piece];
-        let (one, two) = &self.scratch;
+        if wanted == 0 {
+            return Ok(LARGEST);
+        }
+        let mut known = HashMap::new();
+        let (mut whole, mut plain, mut piece) = (0, Vec::new(), 1);
+        for (index, packet) in packets.iter().enumerate() {
+            match is_plain(packet, message(self.more(usk), index)) {
+                true => plain.push(packet.1.len()),
+                false => whole += self.takes(packet.1.len(), LARGEST, &mut known)?,
+            }
+            piece = piece.max(packet.1.len().next_power_of_two().min(LARGEST));
+        }
         while piece > 1 {
-            let sent = socket::send(one.as_fd(), &buffer[..piece], None, &[], None)?;
-            let takes = socket::unread_by_peer(one.as_fd())?;
-            socket::receive(two.as_fd(), &mut buffer, 0)?;
-            if takes * total.div_ceil(sent.max(1)) >= wanted {
+            let takes = |sum: sys::Result<usize>, len: &usize| Ok(sum? + self.takes(*len, piece, &mut known)?);
+            if whole + plain.iter().fold(Ok(0), takes)? >= wanted {
                 break;
             }
             piece /= 2;
         }
         Ok(piece)
+    }
+
+    /// What the kernel counts for `len` bytes in pieces of `piece`, of which it says what one takes when it is sent between
+    /// sockets of ours.
+    fn takes(&self, len: usize, piece: usize, known: &mut HashMap<usize, usize>) -> sys::Result<usize> {
+        let (one, two) = &self.scratch;
+        let mut ask = |len: usize| -> sys::Result<usize> {
+            if let Some(takes) = known.get(&len) {
+                return Ok(*takes);
+            }
+            let mut buffer = vec![0; len];
+            if len > 0 {
+                socket::send(one.as_fd(), &buffer, None, &[], None)?;
+            }
+            let takes = socket::unread_by_peer(one.as_fd())?;
+            if len > 0 {
+                socket::receive(two.as_fd(), &mut buffer, 0)?;
+            }
+            known.insert(len, takes);
+            Ok(takes)
+        };
+        Ok(len / piece * ask(piece)? + ask(len % piece)?)
     }
 
     /// Sends one message: of a stream in pieces, with its descriptors at the first byte.
@@ -321,6 +353,14 @@ impl Work<'_> {
     }
 }
 
+/// The largest piece of a stream that is sent at once.
+const LARGEST: usize = 64 << 10;
+
+/// Whether a message is but bytes.
+fn is_plain((entry, _): &Packet, more: Option<&StasisMessage>) -> bool {
+    entry.scm.is_empty() && more.is_none_or(|more| more.creds.is_none())
+}
+
 /// What was said of a message beside its entry.
 fn message(more: &StasisSocketEntry, index: usize) -> Option<&StasisMessage> {
     more.messages.iter().find(|message| message.index as usize == index)
@@ -330,9 +370,6 @@ fn message(more: &StasisSocketEntry, index: usize) -> Option<&StasisMessage> {
 fn sender(message: Option<&StasisMessage>) -> &[u8] {
     message.and_then(|message| message.name.as_deref()).unwrap_or_default()
 }
-
-/// What every kernel gives a new socket for sending.
-const USUAL_ROOM: usize = 128 << 10;
 
 /// Room for sending messages, by what the kernel counts.
 fn room(packets: &[Packet]) -> usize {

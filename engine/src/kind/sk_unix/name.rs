@@ -295,7 +295,8 @@ mod tests {
             let fd = std::os::unix::net::UnixDatagram::unbound().unwrap();
             let path = place.as_os_str().as_bytes().to_vec();
             let reach = names.bind(root.as_fd(), fd.as_fd(), name.as_bytes(), Some(Place { path, perms: None }));
-            let address = reach.unwrap().address();
+            let reach = reach.unwrap();
+            let address = reach.address();
             let bound = fd.local_addr().unwrap();
             assert_eq!(bound.as_pathname().unwrap().as_os_str(), name.trim_end_matches('\0'));
             let other = std::os::unix::net::UnixDatagram::unbound().unwrap();
