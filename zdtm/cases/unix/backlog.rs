@@ -2,7 +2,9 @@
 //! with a name of its own and one that was shut down; and there is room for as many more as there was.
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::fcntl;
-use crate::tools_unix::{accept, bound, client, connect_to, hidden, listen, name, at, peer_name, receive, send, text, unix};
+use crate::tools_unix::{
+    accept, at, bound, client, connect_to, hidden, listen, name, peer_name, receive, send, text, unix,
+};
 use nix::errno::Errno;
 use nix::sys::socket::{Shutdown, SockType, shutdown};
 use std::os::fd::AsRawFd;

@@ -3,7 +3,7 @@ use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_files::{fcntl, read_once, write_once};
 use crate::tools_relatives::await_call;
-use crate::tools_unix::{accept, bound, client, listen, listener, pair, at};
+use crate::tools_unix::{accept, at, bound, client, listen, listener, pair};
 use nix::errno::Errno;
 use nix::sys::socket::SockType;
 

@@ -1,7 +1,7 @@
 //! Sockets whose files are deleted, one of them with its directory, and one in whose place another socket is: those who
 //! are connected go on, the names stay what they were, and no file appears.
 use crate::gate::{Gate, Verdict, check, check_eq};
-use crate::tools_unix::{accept, bound, client, connect_to, listener, name, at, peer_name, send, talk, text, unix};
+use crate::tools_unix::{accept, at, bound, client, connect_to, listener, name, peer_name, send, talk, text, unix};
 use nix::sys::socket::SockType;
 use std::fs;
 
@@ -23,7 +23,11 @@ pub fn run(gate: &mut Gate) -> Verdict {
     fs::remove_file(gate.path("unused"))?;
     gate.checkpoint()?;
     let here = at(&place);
-    check_eq("the old listener", (name(&old)?, name(&two)?, peer_name(&one)?), (here.clone(), here.clone(), here.clone()))?;
+    check_eq(
+        "the old listener",
+        (name(&old)?, name(&two)?, peer_name(&one)?),
+        (here.clone(), here.clone(), here.clone()),
+    )?;
     talk(&one, &two)?;
     talk(&client(SockType::Stream, &here)?, &accept(&new)?)?;
     check_eq("the datagram", text(&inbox)?.as_str(), "queued")?;

@@ -21,7 +21,10 @@ pub fn run(gate: &mut Gate) -> Verdict {
     check_eq("its message", got.bytes, b"yourself".to_vec())?;
     check("it came itself", same_description(&two, getpid(), got.rights[0].as_raw_fd())?)?;
     let got = receive(&one, 100)?;
-    let both = [same_description(&two, getpid(), got.rights[0].as_raw_fd())?, same_description(&one, getpid(), got.rights[1].as_raw_fd())?];
+    let both = [
+        same_description(&two, getpid(), got.rights[0].as_raw_fd())?,
+        same_description(&one, getpid(), got.rights[1].as_raw_fd())?,
+    ];
     check_eq("both came", both, [true, true])?;
     talk(&one, &two)?;
     let boxed = receive(&outer.1, 100)?;

@@ -1,7 +1,7 @@
 //! Listeners in the file system, stream and seqpacket, with an accepted connection and a client that has a name too: all
 //! names stay, and others can connect. The file keeps its owner and its mode.
 use crate::gate::{Gate, Verdict, check_eq};
-use crate::tools_unix::{accept, bound, client, connect_to, listener, name, at, peer_name, talk};
+use crate::tools_unix::{accept, at, bound, client, connect_to, listener, name, peer_name, talk};
 use nix::sys::socket::SockType;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 

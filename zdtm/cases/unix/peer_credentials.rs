@@ -44,8 +44,17 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let waiting = client(SockType::Stream, &here)?;
     let look = || -> Verdict<Vec<(i32, u32, u32)>> {
         let ends: [&OwnedFd; 11] = [
-            &own, &childs, &by_child[0], &by_child[2], &by_gone[1], &by_gone[2], &accepted[0], &accepted[1], &to_childs,
-            &of_childs, &waiting,
+            &own,
+            &childs,
+            &by_child[0],
+            &by_child[2],
+            &by_gone[1],
+            &by_gone[2],
+            &accepted[0],
+            &accepted[1],
+            &to_childs,
+            &of_childs,
+            &waiting,
         ];
         let mut all: Vec<_> = ends.iter().map(peer_creds).collect::<Verdict<_>>()?;
         for (one, two) in &pairs {
@@ -56,7 +65,11 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let before = look()?;
     let (me, child_creds) = ((getpid().as_raw(), 0, 0), (child.as_raw(), 0, 0));
     let gone_creds = (gone.as_raw(), OTHER.0, OTHER.1);
-    check_eq("who they are", &before[..10], &[me, child_creds, child_creds, me, gone_creds, me, child_creds, gone_creds, child_creds, me][..])?;
+    check_eq(
+        "who they are",
+        &before[..10],
+        &[me, child_creds, child_creds, me, gone_creds, me, child_creds, gone_creds, child_creds, me][..],
+    )?;
     gate.checkpoint()?;
     check_eq("who they are now", look()?, before)?;
     check_eq("who waited", peer_creds(&accept(&own)?)?, me)?;

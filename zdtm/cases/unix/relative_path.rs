@@ -1,7 +1,7 @@
 //! Sockets bound to relative names, also through `..`, a symbolic link and by a process that has moved on since; and one
 //! whose file was renamed: the names stay as they were given, the files are where they were.
 use crate::gate::{Gate, Verdict, check_eq};
-use crate::tools_unix::{accept, bound, client, listener, name, at, send, talk, text, unix};
+use crate::tools_unix::{accept, at, bound, client, listener, name, send, talk, text, unix};
 use nix::sys::socket::SockType;
 use nix::unistd::chdir;
 use std::fs;
