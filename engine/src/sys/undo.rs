@@ -13,6 +13,12 @@ use std::time::{Duration, Instant};
 /// The longest path with its NUL.
 const PATH: usize = libc::PATH_MAX as usize;
 
+/// What is known of the watcher: none was started, it has just been born, it can give back what is lent, or cannot.
+const NOBODY: u32 = 0;
+const BORN: u32 = 1;
+const READY: u32 = 2;
+const BLIND: u32 = 3;
+
 /// What a record does to its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
@@ -155,6 +161,7 @@ impl Log {
 
     /// Notes the SO_PEEK_OFF of a socket before it is changed.
     pub fn lend(&self, fd: BorrowedFd<'_>, offset: i32) -> Result<()> {
+        self.await_watcher()?;
         socket::send(self.lent.0.as_fd(), &offset.to_ne_bytes(), None, &[fd.as_raw_fd()], None).map(drop)
     }
 
@@ -163,14 +170,30 @@ impl Log {
         let _ = socket::receive(self.lent.1.as_fd(), &mut [0; 4], 0);
     }
 
-    /// Gives sockets that were lent the offset that they had. Async-signal-safe.
-    fn give_back(&self) {
-        let mut offset = [0; 4];
-        while let Ok(lent) = socket::receive_one(self.lent.1.as_fd(), &mut offset) {
-            if let Some(fd) = lent {
-                let _ = socket::set(fd.as_fd(), socket::option::PEEK_OFF, i32::from_ne_bytes(offset));
+    /// How far the watcher has got: the first record's place.
+    fn watcher(&self) -> Option<&AtomicU32> {
+        // SAFETY: an atomic in the mapping, which lives as long as `self`.
+        self.record(0).map(|first| unsafe { &(*first).taken })
+    }
+
+    fn set_watcher(&self, state: u32) {
+        if let Some(watcher) = self.watcher() {
+            watcher.store(state, Ordering::SeqCst);
+        }
+    }
+
+    /// Waits until the watcher, if there is to be one, could give back what is lent.
+    fn await_watcher(&self) -> Result<()> {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            match self.watcher().map_or(NOBODY, |watcher| watcher.load(Ordering::SeqCst)) {
+                BORN => std::thread::yield_now(),
+                BLIND => return Err(Errno::EPERM),
+                _ => return Ok(()),
             }
         }
+        Err(Errno::ETIMEDOUT)
     }
 
     /// From this instant on nothing that is noted will be undone.
@@ -188,6 +211,11 @@ impl Log {
 
     /// Undoes all that is noted, the newest first. Async-signal-safe.
     pub fn undo_all(&self) {
+        self.undo_with(Some(self.lent.1.as_fd()));
+    }
+
+    /// The same, with the queue of the sockets that were lent.
+    fn undo_with(&self, lent: Option<BorrowedFd<'_>>) {
         if self.is_void().is_some_and(|void| void.load(Ordering::SeqCst) != 0) {
             return;
         }
@@ -195,28 +223,28 @@ impl Log {
         for slot in (1..high).rev() {
             self.undo(slot);
         }
-        self.give_back();
+        lent.into_iter().for_each(give_back);
     }
 
     /// Starts a process that does nothing but wait for our death and then undo the log. It is no child that a wait(2)
     /// without __WALL sees, hears no signal that can be blocked, and keeps none of our descriptors open.
     pub fn watch(&self) -> Result<Pid> {
         let me = std::process::id() as i32;
-        let args = CloneArgs::default();
+        self.set_watcher(BORN);
         // SAFETY: a fork without an exit signal. The child makes only async-signal-safe calls (it may be the copy of a
         // process with threads), never allocates and never returns.
         unsafe {
             let (mut all, mut old) = (std::mem::zeroed::<libc::sigset_t>(), std::mem::zeroed::<libc::sigset_t>());
             libc::sigfillset(&mut all);
             libc::sigprocmask(libc::SIG_SETMASK, &all, &mut old);
+            // It never has copies of our descriptors: what we close is closed, for those who watch a file too.
+            let args = CloneArgs { flags: libc::CLONE_FILES as u64, ..CloneArgs::default() };
             let child = libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>());
             if child == 0 {
+                libc::syscall(libc::SYS_close_range, 0, u32::MAX, libc::CLOSE_RANGE_UNSHARE);
                 let engine = libc::syscall(libc::SYS_pidfd_open, me, 0) as i32;
-                let lent = self.lent.1.as_raw_fd();
-                close_between(-1, engine.min(lent));
-                close_between(engine.min(lent), engine.max(lent));
-                libc::syscall(libc::SYS_close_range, engine.max(lent) + 1, u32::MAX, 0);
-                self.say_watched();
+                let lent = libc::syscall(libc::SYS_pidfd_getfd, engine, self.lent.1.as_raw_fd(), 0) as i32;
+                self.set_watcher(if lent < 0 { BLIND } else { READY });
                 // Born to somebody else: the engine is gone, and its number may be another's.
                 while libc::getppid() == me {
                     // Without a pidfd it looks now and then.
@@ -226,35 +254,11 @@ impl Log {
                         break;
                     }
                 }
-                self.undo_all();
+                self.undo_with((lent >= 0).then(|| BorrowedFd::borrow_raw(lent)));
                 libc::_exit(0);
             }
             libc::sigprocmask(libc::SIG_SETMASK, &old, std::ptr::null_mut());
-            let child = check(child).map(|pid| Pid::from_raw(pid as i32))?;
-            self.await_watched();
-            Ok(child)
-        }
-    }
-
-    /// Not 0 once the watcher has closed its copies of our descriptors: the first record's place.
-    fn watched(&self) -> Option<&AtomicU32> {
-        // SAFETY: an atomic in the mapping, which lives as long as `self`.
-        self.record(0).map(|first| unsafe { &(*first).taken })
-    }
-
-    fn say_watched(&self) {
-        if let Some(watched) = self.watched() {
-            watched.store(1, Ordering::SeqCst);
-        }
-    }
-
-    /// From here on what we close is closed, for those who watch a file too.
-    fn await_watched(&self) {
-        const PATIENCE: Duration = Duration::from_secs(5);
-        let started = Instant::now();
-        while self.watched().is_some_and(|watched| watched.load(Ordering::SeqCst) == 0) && started.elapsed() < PATIENCE
-        {
-            std::thread::yield_now();
+            check(child).map(|pid| Pid::from_raw(pid as i32))
         }
     }
 }
@@ -266,11 +270,13 @@ impl Drop for Log {
     }
 }
 
-/// Closes the descriptors between two numbers.
-fn close_between(low: i32, high: i32) {
-    if high - low > 1 {
-        // SAFETY: integers only; called where none of these descriptors is used any more.
-        unsafe { libc::syscall(libc::SYS_close_range, low + 1, high - 1, 0) };
+/// Gives sockets that were lent the offset that they had. Async-signal-safe.
+fn give_back(queue: BorrowedFd<'_>) {
+    let mut offset = [0; 4];
+    while let Ok(lent) = socket::receive_one(queue, &mut offset) {
+        if let Some(fd) = lent {
+            let _ = socket::set(fd.as_fd(), socket::option::PEEK_OFF, i32::from_ne_bytes(offset));
+        }
     }
 }
 
