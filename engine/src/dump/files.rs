@@ -4,7 +4,7 @@
 use super::freeze::Process;
 use super::outside::OutsideDescriptor;
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{FdinfoEntry, FileEntry, FsEntry};
+use crate::image::proto::{FdTypes, FdinfoEntry, FileEntry, FsEntry};
 use crate::kind::eventpoll::Watching;
 use crate::kind::{self, Descriptor, DumpContext};
 use crate::options::DumpOptions;
@@ -139,7 +139,10 @@ impl<'a> Files<'a> {
             let info = fdinfo::read(&dir, fd, &mut Vec::new())?;
             let descriptor = Descriptor { pid: Pid::this(), fd, queue: Some(queue), link, stat, info, copy };
             let known = self.entries.len();
-            let (id, _) = self.of_descriptor(&descriptor)?;
+            let (id, r#type) = self.of_descriptor(&descriptor)?;
+            if self.cx.late.contains(&id) || r#type == FdTypes::Userfaultfd as i32 {
+                return Err(Error::unsupported(descriptor.describe(), "only a process that has it can open it again"));
+            }
             if self.entries.len() > known {
                 if !descriptor.info.locks.is_empty() {
                     return Err(Error::unsupported(descriptor.describe(), "a lock is held through it"));
