@@ -13,9 +13,11 @@ pub trait Actors {
     fn act(&self, whom: Ucred, operations: &[Operation<'_>]) -> Result<Option<Vec<Pair>>>;
 }
 
-/// Nobody: where there is no tree.
+/// Nobody: in tests of the kinds there is no tree.
+#[cfg(test)]
 pub struct Nobody;
 
+#[cfg(test)]
 impl Actors for Nobody {
     fn act(&self, _: Ucred, _: &[Operation<'_>]) -> Result<Option<Vec<Pair>>> {
         Ok(None)

@@ -9,6 +9,8 @@ mod fill;
 mod found;
 mod make;
 mod name;
+#[cfg(test)]
+mod tests;
 
 use super::eventfd::missing;
 use super::{BatchCall, Descriptor, DumpContext, Kind, RestoreContext, notice, sk};
