@@ -224,3 +224,14 @@ pub fn outsider(gate: &mut Gate, body: impl FnOnce() -> Verdict) -> Verdict {
     })?;
     crate::tools::wait_ok(parent)
 }
+
+/// SO_PEERGROUPS: the supplementary groups of the other end.
+pub fn peer_groups(fd: &impl AsRawFd) -> Verdict<Vec<u32>> {
+    const SO_PEERGROUPS: i32 = 59;
+    let (mut groups, mut size) = ([0u32; 64], 256);
+    // SAFETY: the kernel writes at most as many bytes as the size says.
+    Errno::result(unsafe {
+        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, SO_PEERGROUPS, groups.as_mut_ptr().cast(), &mut size)
+    })?;
+    Ok(groups[..size as usize / 4].to_vec())
+}

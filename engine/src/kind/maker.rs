@@ -3,14 +3,13 @@
 //! process, only user and group can be kept.
 
 use crate::error::{Doing, Result};
-use crate::sys::acting::{self, Operation, Pair};
-use crate::sys::socket::Ucred;
+use crate::sys::acting::{self, Actor, Operation, Pair};
 use crate::sys::{Errno, Pid};
 
 /// The processes of the tree that is restored.
 pub trait Actors {
-    /// Has a process make calls, with the effective ids that are given; none if it is not one of the tree.
-    fn act(&self, whom: Ucred, operations: &[Operation<'_>]) -> Result<Option<Vec<Pair>>>;
+    /// Has a process make calls, with the ids that are given; none if it is not one of the tree.
+    fn act(&self, whom: &Actor, operations: &[Operation<'_>]) -> Result<Option<Vec<Pair>>>;
 }
 
 /// Nobody: in tests of the kinds there is no tree.
@@ -19,13 +18,13 @@ pub struct Nobody;
 
 #[cfg(test)]
 impl Actors for Nobody {
-    fn act(&self, _: Ucred, _: &[Operation<'_>]) -> Result<Option<Vec<Pair>>> {
+    fn act(&self, _: &Actor, _: &[Operation<'_>]) -> Result<Option<Vec<Pair>>> {
         Ok(None)
     }
 }
 
 /// Makes calls as somebody; as the engine where nobody is named.
-pub fn act(actors: &dyn Actors, whom: Option<Ucred>, operations: &[Operation<'_>]) -> Result<Vec<Pair>> {
+pub fn act(actors: &dyn Actors, whom: Option<&Actor>, operations: &[Operation<'_>]) -> Result<Vec<Pair>> {
     let doing = || match whom {
         Some(whom) => format!("make a connection of unix sockets as process {}, user {}", whom.pid, whom.uid),
         None => "make a connection of unix sockets".to_owned(),
@@ -34,7 +33,7 @@ pub fn act(actors: &dyn Actors, whom: Option<Ucred>, operations: &[Operation<'_>
     if let Some(done) = actors.act(whom, operations)? {
         return Ok(done);
     }
-    let as_pid = |pid| acting::elsewhere(pid, whom.uid, whom.gid, operations);
+    let as_pid = |pid| acting::elsewhere(pid, whom, operations);
     let done = match whom.pid {
         1.. => as_pid(Some(Pid::from_raw(whom.pid))),
         _ => Err(Errno::EEXIST),

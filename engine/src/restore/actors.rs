@@ -1,14 +1,14 @@
 //! The tasks under construction as those who make connections of sockets: each makes its own, before it gets its
 //! descriptors.
 
+use super::creds::{self, Current};
 use super::crew::{Member, Program, run_all};
 use super::load::Images;
 use super::tree::Tree;
 use crate::error::{Doing, Result};
 use crate::kind::maker::Actors;
 use crate::proc::{ProcDir, task};
-use crate::sys::acting::{NEW, NO_SETUID_FIXUP, Operation, Pair};
-use crate::sys::socket::Ucred;
+use crate::sys::acting::{Actor, NEW, Operation, Pair};
 use crate::sys::{self, RemoteAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -24,7 +24,7 @@ pub struct Crew<'a> {
 }
 
 impl Actors for Crew<'_> {
-    fn act(&self, whom: Ucred, operations: &[Operation<'_>]) -> Result<Option<Vec<Pair>>> {
+    fn act(&self, whom: &Actor, operations: &[Operation<'_>]) -> Result<Option<Vec<Pair>>> {
         let Some(index) = self.images.tasks.iter().position(|task| task.pid().as_raw() == whom.pid) else {
             return Ok(None);
         };
@@ -38,27 +38,18 @@ impl Actors for Crew<'_> {
 }
 
 impl Crew<'_> {
-    fn run(&self, member: &Member, whom: Ucred, operations: &[Operation<'_>]) -> Result<Vec<Pair>> {
+    fn run(&self, member: &Member, whom: &Actor, operations: &[Operation<'_>]) -> Result<Vec<Pair>> {
         let mut program = Program::new(&self.tree.layout);
         let free = free_numbers(member)?;
-        let ids = |program: &mut Program, uid: u64, gid: u64, bits: u64| {
-            program.call(libc::SYS_prctl, &[libc::PR_SET_SECUREBITS as u64, bits]);
-            program.call(libc::SYS_setresgid, &[u64::MAX, gid, u64::MAX]);
-            program.call(libc::SYS_setresuid, &[u64::MAX, uid, u64::MAX]);
-        };
-        let other = (whom.uid, whom.gid) != (0, 0);
-        if other {
-            ids(&mut program, whom.uid.into(), whom.gid.into(), NO_SETUID_FIXUP);
-        }
+        let current = Current::read(&ProcDir::current()?)?;
+        creds::act_as(&mut program, whom, &current);
         // By the engine's pidfd the task takes the sockets that it works on.
         let engine = free[0] as i64;
         let own = u64::from(std::process::id());
         program.room(1, 0).call_for(libc::SYS_pidfd_open, &[own, 0], engine);
         let pairs: Vec<_> = operations.iter().map(|one| add(&mut program, one, free)).collect();
         program.call(libc::SYS_close, &[engine as u64]);
-        if other {
-            ids(&mut program, 0, 0, 0);
-        }
+        creds::stop_acting(&mut program, whom, &current);
         let mut work = [(member, program)];
         run_all(self.tree.layout.stub(), &mut work)?;
         let numbers: Vec<Option<[i32; 2]>> = pairs

@@ -5,7 +5,20 @@ use super::{Errno, Pid, Result, check};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// PR_SET_SECUREBITS: a change of user ids takes no capabilities away.
-pub const NO_SETUID_FIXUP: u64 = 1 << 2;
+const NO_SETUID_FIXUP: u64 = 1 << 2;
+
+/// Who makes a connection, as the kernel tells its other end.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Actor {
+    /// The process; 0 for one that cannot be seen.
+    pub pid: i32,
+    /// Its effective user.
+    pub uid: u32,
+    /// Its effective group.
+    pub gid: u32,
+    /// Its supplementary groups.
+    pub groups: Vec<u32>,
+}
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -51,12 +64,12 @@ pub fn here(operations: &[Operation<'_>]) -> Result<Vec<Pair>> {
     outcome(operations, &results)
 }
 
-/// Makes the calls as a process with this pid, if one is given, and these effective ids. It shares our descriptors and is
+/// Makes the calls as a process with this pid, if one is given, and the ids of somebody. It shares our descriptors and is
 /// gone when this returns.
 ///
 /// # Errors
 /// EEXIST: the pid is taken.
-pub fn elsewhere(pid: Option<Pid>, uid: u32, gid: u32, operations: &[Operation<'_>]) -> Result<Vec<Pair>> {
+pub fn elsewhere(pid: Option<Pid>, whom: &Actor, operations: &[Operation<'_>]) -> Result<Vec<Pair>> {
     let bytes = operations.len() * size_of::<[i64; 2]>();
     let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
     let protection = libc::PROT_READ | libc::PROT_WRITE;
@@ -68,19 +81,13 @@ pub fn elsewhere(pid: Option<Pid>, uid: u32, gid: u32, operations: &[Operation<'
     // SAFETY: the mapping is zeroed, aligned and as long as that; nobody else refers to it but the child, which is gone
     // when it is read.
     let results = unsafe { std::slice::from_raw_parts_mut(at.cast::<[i64; 2]>(), operations.len()) };
-    let done = run_in_child(pid, uid, gid, operations, results).and_then(|()| outcome(operations, results));
+    let done = run_in_child(pid, whom, operations, results).and_then(|()| outcome(operations, results));
     // SAFETY: the mapping made above; `results` is not used any more.
     unsafe { libc::munmap(at, bytes.max(1)) };
     done
 }
 
-fn run_in_child(
-    pid: Option<Pid>,
-    uid: u32,
-    gid: u32,
-    operations: &[Operation<'_>],
-    results: &mut [[i64; 2]],
-) -> Result<()> {
+fn run_in_child(pid: Option<Pid>, whom: &Actor, operations: &[Operation<'_>], results: &mut [[i64; 2]]) -> Result<()> {
     const NOT_DONE: i64 = -(libc::ECANCELED as i64);
     results.fill([NOT_DONE, 0]);
     let set_tid: libc::pid_t = pid.map_or(0, Pid::as_raw);
@@ -94,8 +101,9 @@ fn run_in_child(
         match libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) {
             0 => {
                 libc::prctl(libc::PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0);
-                if libc::syscall(libc::SYS_setresgid, u32::MAX, gid, u32::MAX) == 0
-                    && libc::syscall(libc::SYS_setresuid, u32::MAX, uid, u32::MAX) == 0
+                if libc::syscall(libc::SYS_setgroups, whom.groups.len(), whom.groups.as_ptr()) == 0
+                    && libc::syscall(libc::SYS_setresgid, u32::MAX, whom.gid, u32::MAX) == 0
+                    && libc::syscall(libc::SYS_setresuid, u32::MAX, whom.uid, u32::MAX) == 0
                 {
                     for (operation, result) in operations.iter().zip(results.iter_mut()) {
                         let mut pair = [-1; 2];

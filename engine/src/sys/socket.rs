@@ -9,6 +9,8 @@ pub mod option {
     pub const PEEK_OFF: i32 = libc::SO_PEEK_OFF;
     /// Which buffer sizes were set by hand (5.14).
     pub const BUF_LOCK: i32 = 72;
+    /// The supplementary groups of the peer.
+    pub const PEER_GROUPS: i32 = 59;
     /// Messages come with a pidfd of their sender (6.5).
     pub const PASS_PIDFD: i32 = 76;
     /// Messages may come with descriptors (6.16).
@@ -185,6 +187,25 @@ pub fn peer_cred(socket: BorrowedFd<'_>) -> Result<Option<Ucred>> {
     get_option(socket, libc::SOL_SOCKET, libc::SO_PEERCRED, &mut bytes)?;
     let cred = Ucred::from_bytes(&bytes);
     Ok((cred.pid != 0 || cred.uid != u32::MAX).then_some(cred))
+}
+
+/// SO_PEERGROUPS of a socket that has SO_PEERCRED.
+pub fn peer_groups(socket: BorrowedFd<'_>) -> Result<Vec<u32>> {
+    const USUAL: usize = 64;
+    // NGROUPS_MAX.
+    const MOST: usize = 65_536;
+    let mut bytes = vec![0; USUAL * 4];
+    let size = match get_option(socket, libc::SOL_SOCKET, option::PEER_GROUPS, &mut bytes) {
+        Err(Errno::ERANGE) => {
+            bytes.resize(MOST * 4, 0);
+            get_option(socket, libc::SOL_SOCKET, option::PEER_GROUPS, &mut bytes)?
+        }
+        other => other?,
+    };
+    Ok(bytes[..size]
+        .chunks_exact(4)
+        .map(|group| u32::from_ne_bytes([group[0], group[1], group[2], group[3]]))
+        .collect())
 }
 
 /// A message that was read.

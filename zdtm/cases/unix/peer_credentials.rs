@@ -1,12 +1,17 @@
 //! Who made a connection is told to its other end as before: a pair made here, by a child, by one that is gone, and as
-//! another user; a client's and a listener's; one that waits.
+//! another user and with other groups; a client's and a listener's; one that waits.
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_relatives::{arrive, await_word, shared_word};
-use crate::tools_unix::{TYPES, accept, at, bound, client, listen, listener, pair, peer_creds, receive, send};
+use crate::tools_unix::{
+    TYPES, accept, at, bound, client, listen, listener, pair, peer_creds, peer_groups, receive, send,
+};
 use nix::sys::socket::SockType;
-use nix::unistd::{Gid, Uid, getpid, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, getpid, setgroups, setresgid, setresuid};
 use std::os::fd::OwnedFd;
+
+/// Process, user and group, and the supplementary groups.
+type Peer = ((i32, u32, u32), Vec<u32>);
 
 const OTHER: (u32, u32) = (65_531, 65_532);
 
@@ -19,6 +24,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let pairs = [pair(TYPES[0])?, pair(TYPES[1])?, pair(TYPES[2])?];
     let channel = pair(SockType::SeqPacket)?;
     let child = gate.fork(|gate| {
+        setgroups(&[Gid::from_raw(65_533), Gid::from_raw(65_534)])?;
         listen(&childs, 5)?;
         let made = pair(SockType::Stream)?;
         let connected = client(SockType::Stream, &here)?;
@@ -29,6 +35,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
     })?;
     await_word(word, 1)?;
     let gone = gate.fork(|_| {
+        setgroups(&[Gid::from_raw(OTHER.1)])?;
         setresgid(Gid::from_raw(0), Gid::from_raw(OTHER.1), Gid::from_raw(0))?;
         setresuid(Uid::from_raw(0), Uid::from_raw(OTHER.0), Uid::from_raw(0))?;
         let made = pair(SockType::Stream)?;
@@ -42,7 +49,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
     let to_childs = client(SockType::Stream, &at(&gate.path("childs")))?;
     let of_childs = accept(&childs)?;
     let waiting = client(SockType::Stream, &here)?;
-    let look = || -> Verdict<Vec<(i32, u32, u32)>> {
+    let look = || -> Verdict<Vec<Peer>> {
         let ends: [&OwnedFd; 11] = [
             &own,
             &childs,
@@ -56,23 +63,22 @@ pub fn run(gate: &mut Gate) -> Verdict {
             &of_childs,
             &waiting,
         ];
-        let mut all: Vec<_> = ends.iter().map(peer_creds).collect::<Verdict<_>>()?;
-        for (one, two) in &pairs {
-            all.extend([peer_creds(one)?, peer_creds(two)?]);
-        }
-        Ok(all)
+        let pairs = pairs.iter().flat_map(|(one, two)| [one, two]);
+        ends.into_iter().chain(pairs).map(|end| Ok((peer_creds(end)?, peer_groups(end)?))).collect()
     };
     let before = look()?;
     let (me, child_creds) = ((getpid().as_raw(), 0, 0), (child.as_raw(), 0, 0));
     let gone_creds = (gone.as_raw(), OTHER.0, OTHER.1);
+    let creds: Vec<_> = before.iter().map(|(creds, _)| *creds).collect();
     check_eq(
         "who they are",
-        &before[..10],
+        &creds[..10],
         &[me, child_creds, child_creds, me, gone_creds, me, child_creds, gone_creds, child_creds, me][..],
     )?;
     gate.checkpoint()?;
-    check_eq("who they are now", look()?, before)?;
-    check_eq("who waited", peer_creds(&accept(&own)?)?, me)?;
+    check_eq("who they are now", look()?, before.clone())?;
+    let server = accept(&own)?;
+    check_eq("who waited", (peer_creds(&server)?, peer_groups(&server)?), before[0].clone())?;
     check("they are connected", send(&by_gone[0], b"x", &[], None).is_ok())?;
     check_eq("what came", receive(&by_gone[1], 9)?.bytes, b"x".to_vec())?;
     wait_ok(child)

@@ -197,7 +197,7 @@ pub fn rights(entry: &SkPacketEntry) -> impl Iterator<Item = u32> + '_ {
 
 /// As it stands in the images.
 pub fn ucred(creds: Ucred) -> StasisUcred {
-    StasisUcred { pid: creds.pid, uid: creds.uid, gid: creds.gid }
+    StasisUcred { pid: creds.pid, uid: creds.uid, gid: creds.gid, groups: Vec::new() }
 }
 
 /// As the kernel takes it.

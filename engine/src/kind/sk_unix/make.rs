@@ -10,8 +10,8 @@ use crate::error::{Doing, Error, Result};
 use crate::image::proto::{SkPacketEntry, StasisSocketEntry, StasisUcred, UnixSkEntry};
 use crate::image::{ImageDir, kinds};
 use crate::options::InheritKey;
-use crate::sys::acting::{NEW, Operation, Pair};
-use crate::sys::socket::{self, Ucred};
+use crate::sys::acting::{Actor, NEW, Operation, Pair};
+use crate::sys::socket;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -81,8 +81,8 @@ impl Sockets {
 }
 
 /// Who made a connection, as the images say.
-fn whom(creds: Option<&StasisUcred>) -> Option<Ucred> {
-    creds.map(queue::as_ucred)
+fn whom(creds: Option<&StasisUcred>) -> Option<Actor> {
+    creds.map(|creds| Actor { pid: creds.pid, uid: creds.uid, gid: creds.gid, groups: creds.groups.clone() })
 }
 
 /// Makes every unix socket of the images. `actors` are the processes of the tree.
@@ -112,7 +112,7 @@ pub fn make(cx: &mut RestoreContext<'_>, actors: &dyn Actors) -> Result<()> {
 }
 
 /// What connections have in common that one listener can have accepted: type, name, and who listened.
-type Listener<'a> = (u32, &'a [u8], Option<[u32; 3]>);
+type Listener<'a> = (u32, &'a [u8], Option<Actor>);
 
 struct Maker<'a> {
     more: &'a HashMap<u32, StasisSocketEntry>,
@@ -127,10 +127,9 @@ type Accepted<'a> = Vec<(&'a UnixSkEntry, Option<&'a UnixSkEntry>)>;
 
 impl<'a> Maker<'a> {
     fn all(&mut self, entries: &[&'a UnixSkEntry]) -> Result<()> {
-        let mut pairs: BTreeMap<Option<[u32; 3]>, Accepted<'a>> = BTreeMap::new();
+        let mut pairs: BTreeMap<Option<Actor>, Accepted<'a>> = BTreeMap::new();
         let mut accepted: BTreeMap<Listener<'_>, Accepted<'a>> = BTreeMap::new();
         let mut planned = HashSet::new();
-        let key = |who: Option<Ucred>| who.map(|who| [who.pid as u32, who.uid, who.gid]);
         for usk in entries {
             check(usk)?;
             if self.made.fds.contains_key(&usk.id) || planned.contains(&usk.id) || !self.is_end(usk) {
@@ -140,13 +139,13 @@ impl<'a> Maker<'a> {
             let other = other.filter(|other| !self.made.given.contains(&other.id));
             planned.extend([Some(usk.id), other.map(|other| other.id)].into_iter().flatten());
             if !by_connection(usk.r#type) || (usk.name.is_empty() && other.is_none_or(|other| other.name.is_empty())) {
-                pairs.entry(key(self.peer_of(usk))).or_default().push((usk, other));
+                pairs.entry(self.peer_of(usk)).or_default().push((usk, other));
                 continue;
             }
             let (server, client) = self.roles(usk, other);
             // Who listened is who the client sees.
             let listener = client.and_then(|client| self.peer_of(client));
-            accepted.entry((server.r#type, &server.name, key(listener))).or_default().push((server, client));
+            accepted.entry((server.r#type, &server.name, listener)).or_default().push((server, client));
         }
         for group in pairs.into_values() {
             self.pair(&group)?;
@@ -196,7 +195,7 @@ impl<'a> Maker<'a> {
     }
 
     /// SO_PEERCRED.
-    fn peer_of(&self, usk: &UnixSkEntry) -> Option<Ucred> {
+    fn peer_of(&self, usk: &UnixSkEntry) -> Option<Actor> {
         whom(self.more.get(&usk.id).and_then(|more| more.peer.as_ref()))
     }
 
@@ -204,7 +203,7 @@ impl<'a> Maker<'a> {
     fn pair(&mut self, group: &[(&'a UnixSkEntry, Option<&'a UnixSkEntry>)]) -> Result<()> {
         let Some((first, _)) = group.first() else { return Ok(()) };
         let operations: Vec<_> = group.iter().map(|(usk, _)| Operation::Pair(usk.r#type as i32)).collect();
-        let made = act(self.actors, self.peer_of(first), &operations)?;
+        let made = act(self.actors, self.peer_of(first).as_ref(), &operations)?;
         for ((usk, other), pair) in group.iter().zip(made) {
             let Some((one, two)) = pair else { return Err(Error::state("a socket pair was not made")) };
             self.made.fds.insert(usk.id, one);
@@ -227,7 +226,7 @@ impl<'a> Maker<'a> {
         let listener = new_socket(server.r#type)?;
         let reach = self.made.names.bind(self.root, listener.as_fd(), &server.name, None)?;
         let who = client.and_then(|client| self.peer_of(client));
-        act(self.actors, who, &[Operation::Listen(listener.as_fd(), AT_ONCE as i32)])?;
+        act(self.actors, who.as_ref(), &[Operation::Listen(listener.as_fd(), AT_ONCE as i32)])?;
         for part in group.chunks(AT_ONCE) {
             let mut ends = Vec::new();
             for (server, client) in part {
@@ -250,10 +249,10 @@ impl<'a> Maker<'a> {
     }
 
     /// Connects sockets in their order, each as somebody.
-    fn connect(&self, ends: &[(Option<Ucred>, OwnedFd)], to: &[u8]) -> Result<()> {
+    fn connect(&self, ends: &[(Option<Actor>, OwnedFd)], to: &[u8]) -> Result<()> {
         for run in ends.chunk_by(|one, two| one.0 == two.0) {
             let operations: Vec<_> = run.iter().map(|(_, end)| Operation::Connect(end.as_fd(), to.to_vec())).collect();
-            let _: Vec<Pair> = act(self.actors, run[0].0, &operations)?;
+            let _: Vec<Pair> = act(self.actors, run[0].0.as_ref(), &operations)?;
         }
         Ok(())
     }
@@ -273,7 +272,7 @@ impl<'a> Maker<'a> {
             if usk.state == LISTEN && is_new {
                 let backlog = i32::try_from(usk.backlog).unwrap_or(i32::MAX);
                 let Some(fd) = self.made.fds.get(&usk.id) else { continue };
-                act(self.actors, self.peer_of(usk), &[Operation::Listen(fd.as_fd(), backlog)])?;
+                act(self.actors, self.peer_of(usk).as_ref(), &[Operation::Listen(fd.as_fd(), backlog)])?;
             }
         }
         Ok(())

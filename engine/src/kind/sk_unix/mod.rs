@@ -20,7 +20,7 @@ use crate::proc::{ProcDir, status};
 use crate::sys::{self, socket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub use fill::finish;
 pub use found::{Found, settle};
@@ -58,7 +58,7 @@ impl Kind for SkUnix {
         };
         let mut more = owned(descriptor, id);
         let opts = sk::opts::read(fd, &what, &mut more)?;
-        more.peer = socket::peer_cred(fd).doing(|| format!("ask who {what} is connected to"))?.map(sk::queue::ucred);
+        more.peer = peer(fd).doing(|| format!("ask who {what} is connected to"))?;
         let mut usk = UnixSkEntry {
             id,
             ino: inode,
@@ -119,6 +119,12 @@ fn owned(descriptor: &Descriptor, id: u32) -> StasisSocketEntry {
     StasisSocketEntry { uid: Some(stat.st_uid), gid: Some(stat.st_gid), mode: Some(stat.st_mode & 0o7777), ..more }
 }
 
+/// Who is at the other end, as the kernel remembers.
+fn peer(fd: BorrowedFd<'_>) -> sys::Result<Option<StasisUcred>> {
+    let Some(creds) = socket::peer_cred(fd)? else { return Ok(None) };
+    Ok(Some(StasisUcred { groups: socket::peer_groups(fd)?, ..sk::queue::ucred(creds) }))
+}
+
 /// Reads what waits in a socket. An error that waits is noted: only a look beyond the queue would take it.
 fn look(descriptor: &Descriptor, usk: &UnixSkEntry, more: &mut StasisSocketEntry) -> Result<Vec<sk::queue::Message>> {
     let (fd, what) = (descriptor.copy.as_fd(), descriptor.describe());
@@ -173,5 +179,5 @@ fn connector(descriptor: &Descriptor) -> Result<Option<StasisUcred>> {
     }
     let pid = descriptor.pid;
     let status = ProcDir::open(pid)?.read_with("status", &mut Vec::new(), status::parse)?;
-    Ok(Some(StasisUcred { pid: pid.as_raw(), uid: status.uid[1], gid: status.gid[1] }))
+    Ok(Some(StasisUcred { pid: pid.as_raw(), uid: status.uid[1], gid: status.gid[1], groups: status.groups }))
 }
