@@ -12,6 +12,9 @@ use std::os::fd::BorrowedFd;
 const PASS_SEC: i32 = libc::SO_PASSSEC;
 /// SO_LOCK_FILTER: the filter cannot be changed any more.
 const LOCK_FILTER: i32 = 44;
+/// SO_TIMESTAMPNS_NEW, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_OLD, SO_TIMESTAMP_OLD: at most one is on, but the kernel says of
+/// the second that it is when the first is.
+const TIMES: [i32; 4] = [64, 63, 35, 29];
 
 /// Asks a socket for its options; those that CRIU has no field for go into `more`. `what` names it.
 pub fn read(fd: BorrowedFd<'_>, what: &str, more: &mut StasisSocketEntry) -> Result<SkOptsEntry> {
@@ -42,6 +45,7 @@ fn ask(fd: BorrowedFd<'_>, more: &mut StasisSocketEntry) -> sys::Result<SkOptsEn
     more.pass_rights = perhaps(option::PASS_RIGHTS)?.filter(|on| *on == 0).map(|_| false);
     more.inq = perhaps(option::INQ)?.filter(|on| *on != 0).map(|_| true);
     more.lock_filter = on(LOCK_FILTER)?;
+    more.times = TIMES.into_iter().find(|name| get(*name).is_ok_and(|on| on != 0)).map(|name| name as u32);
     Ok(SkOptsEntry {
         so_sndbuf: number(libc::SO_SNDBUF)?,
         so_rcvbuf: number(libc::SO_RCVBUF)?,
@@ -137,6 +141,9 @@ pub fn set(
         (option::INQ, more.inq()),
     ];
     flags.iter().filter(|(_, on)| *on).try_for_each(|(name, _)| put(*name, 1))?;
+    if let Some(times) = more.times.filter(|times| TIMES.contains(&(*times as i32))) {
+        put(times as i32, 1)?;
+    }
     if more.pass_rights == Some(false) {
         put(option::PASS_RIGHTS, 0)?;
     }
