@@ -4,14 +4,14 @@ use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_events::{epoll, pidfd, ready, set_timer, signal, timer_state, timerfd, watch};
 use crate::tools_files::{read_once, target, write_once};
 use crate::tools_unix::{accept, at, client, listener, pair, receive, send, talk};
+use crate::tools_watch::{add, inotify};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::SockType;
 use nix::sys::stat::Mode;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -61,8 +61,8 @@ fn put_files(gate: &Gate, queue: &OwnedFd) -> Verdict {
     let memory = nix::sys::memfd::memfd_create(c"queued", nix::sys::memfd::MFdFlags::empty())?;
     write_once(&memory, b"contents")?;
     std::fs::write(gate.path("watched"), b"")?;
-    let changes = Inotify::init(InitFlags::IN_NONBLOCK)?;
-    changes.add_watch(&gate.path("watched"), AddWatchFlags::IN_ATTRIB)?;
+    let changes = inotify()?;
+    add(&changes, &gate.path("watched"), libc::IN_ATTRIB)?;
     nix::unistd::mkfifo(&gate.path("fifo"), Mode::from_bits_truncate(0o600))?;
     let fifo = File::options().read(true).write(true).open(gate.path("fifo"))?;
     write_once(&fifo, b"in the fifo")?;
@@ -73,7 +73,7 @@ fn put_files(gate: &Gate, queue: &OwnedFd) -> Verdict {
     let here = at(&gate.path("socket"));
     let server = listener(SockType::Stream, &here)?;
     let waiting = client(SockType::Stream, &here)?;
-    send(queue, b"files", &[&memory, &changes.as_fd(), &fifo, &dir, &gone, &server, &waiting], None)
+    send(queue, b"files", &[&memory, &changes, &fifo, &dir, &gone, &server, &waiting], None)
 }
 
 fn check_files(gate: &Gate, queue: &OwnedFd) -> Verdict {

@@ -1,6 +1,6 @@
 //! Connections with a process outside the tree that the caller gives up (--external unix[INO]), by the inode of either
 //! end: what had come is read, then comes the end, and sending fails.
-//@ routes: [once, leave-running, kill-engine] # the inodes are others after a restore
+//@ routes: [once, kill-engine] # the inodes are others after a restore, and a tree that is left running keeps its peers
 use crate::gate::{Gate, Verdict, check_eq, fail};
 use crate::tools_files::stat;
 use crate::tools_relatives::{arrive, await_word, shared_word};
