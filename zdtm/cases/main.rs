@@ -10,6 +10,7 @@ mod tools_bench;
 mod tools_creds;
 mod tools_events;
 mod tools_files;
+mod tools_ipc;
 mod tools_maps;
 mod tools_memory;
 mod tools_programs;

@@ -11,7 +11,8 @@ use crate::proc::pagemap::{self, PageEntry};
 use crate::sys::{self, Errno, Pid, RemoteAddr};
 use std::cell::RefCell;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 /// What a thread copies at a time: small enough to stay in its core's cache between reading and writing.
@@ -181,14 +182,19 @@ fn read_segment(file: &File, piece: &Piece<'_>, buffer: &mut [u8]) -> Result<()>
     for &(at, len) in &piece.runs {
         let (part, tail) = rest.split_at_mut(len as usize);
         rest = tail;
-        file.read_exact_at(part, at.0).doing(|| "read a segment of shared memory")?;
+        match file.read_exact_at(part, at.0) {
+            // The last page of a System V segment may go beyond its size.
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
+                sys::map::copy_from(file.as_fd(), at.0, part).doing(|| "read a segment of shared memory")?;
+            }
+            read => read.doing(|| "read a segment of shared memory")?,
+        }
     }
     Ok(())
 }
 
 /// The runs of a segment of shared memory that hold data, as offsets.
 pub fn segment_runs(file: &File) -> Result<Vec<(u64, u64)>> {
-    use std::os::fd::AsFd;
     let doing = || "look for the data of a segment of shared memory";
     let size = file.metadata().doing(doing)?.len();
     let page = sys::page_size();
@@ -207,7 +213,7 @@ pub fn segment_runs(file: &File) -> Result<Vec<(u64, u64)>> {
             Err(Errno::EINVAL | Errno::EOPNOTSUPP) => size,
             Err(e) => return Err(e).doing(doing),
         };
-        let end = hole.next_multiple_of(page).min(size);
+        let end = hole.next_multiple_of(page).min(size.next_multiple_of(page));
         if end <= data {
             return Err(Error::state("a segment of shared memory changed while it was read"));
         }

@@ -4,7 +4,9 @@
 use super::freeze::Process;
 use crate::check::kernel;
 use crate::error::Result;
+use crate::image::proto::StasisAdjustment;
 use crate::kind::eventfd::Unsaid;
+use crate::ns::undo::{self, Semaphore};
 use crate::proc::task;
 use crate::proc::timers::Timer;
 use crate::remote::{Batch, Handle, Injector, Leftover, Place, Seized};
@@ -71,6 +73,8 @@ pub struct OfProcess {
     pub has_ldt: bool,
     /// mlockall(2) for new areas: MCL_FUTURE, and MCL_ONFAULT with it.
     pub lock_future: i32,
+    /// What the kernel adds to semaphores when it ends.
+    pub adjustments: Vec<StasisAdjustment>,
     /// The files of the eventfds that were asked and are semaphores.
     pub semaphores: Vec<u32>,
     /// The resource limits by number: soft and hard. From outside, another user's would be refused.
@@ -115,6 +119,8 @@ pub struct About<'a> {
     pub timers: &'a [Timer],
     /// Eventfds that do not say of themselves what they are.
     pub eventfds: &'a [Unsaid],
+    /// Semaphores that it may have adjusted.
+    pub semaphores: &'a [Semaphore],
 }
 
 /// Where the process has room for what we lend it.
@@ -172,7 +178,7 @@ pub fn ask(process: &mut Process, about: &About<'_>, room: &Room<'_>) -> Result<
 fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
     let pid = threads[0].tid();
     let count = threads.len();
-    let About { timers, eventfds } = *about;
+    let About { timers, eventfds, semaphores } = *about;
     let calls = SIGNALS + LIMITS + 32 + THREAD_CALLS + 2 * timers.len() + Unsaid::CALLS * eventfds.len();
     let data = SIGNALS * 32 + LIMITS * 16 + 1024 + timers.len() * 48 + Unsaid::DATA * eventfds.len();
     let leader_slot = (calls * 64 + data) as u64;
@@ -194,10 +200,12 @@ fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Re
         batches.push((i, batch));
     }
     injector.run(&mut batches)?;
+    let adjustments = undo::ask(&mut injector, semaphores)?;
     let lock_future = if room.locked { locks_new_areas(pid, hole)? } else { 0 };
     injector.leave()?;
     let mut of_process = of_process.answers(&batches[0].1, timers);
     of_process.lock_future = lock_future;
+    of_process.adjustments = adjustments;
     of_process.semaphores = eventfds.iter().filter_map(|question| question.semaphore(&batches[0].1)).collect();
     let of_threads = questions.iter().zip(&batches).map(|(q, (_, batch))| q.answers(batch)).collect();
     Ok((of_process, of_threads))
@@ -362,6 +370,7 @@ impl ProcessQuestions {
             has_ldt: self.ldt.is_some_and(|handle| batch.result(handle).is_ok_and(|bytes| bytes > 0)),
             lock_future: 0,
             semaphores: Vec::new(),
+            adjustments: Vec::new(),
             limits: (0..LIMITS as u64).map(|resource| pair(self.limits.plus(resource * 16))).collect(),
         }
     }

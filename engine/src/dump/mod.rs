@@ -11,6 +11,7 @@ pub mod files;
 mod freeze;
 mod inside;
 mod memory;
+mod namespaces;
 mod outside;
 mod pages;
 mod seccomp;
@@ -31,6 +32,7 @@ use crate::sys::{self, Pid, RemoteAddr};
 use cgroup::Cgroup;
 use cores::CoreWriter;
 use freeze::Process;
+use namespaces::Namespaces;
 use outside::OutsideProcess;
 use std::time::{Duration, Instant};
 
@@ -56,6 +58,7 @@ struct Collected<'a> {
     files: files::Files<'a>,
     tables: Vec<(u32, Vec<FdinfoEntry>)>,
     segments: memory::Segments,
+    namespaces: Namespaces,
     filters: seccomp::Filters,
     restarts: Vec<StasisRestartEntry>,
     tasks: Vec<StasisTaskEntry>,
@@ -88,7 +91,8 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
     let freezing = started.elapsed();
     fault::point("frozen")?;
     check::tree(&tree, options)?;
-    let mut collected = collect(&mut tree, options, &out)?;
+    let namespaces = Namespaces::read(&tree)?;
+    let mut collected = collect(&mut tree, options, namespaces, &out)?;
     let sharing = sharing::find(&tree, &collected.processes)?;
     fault::point("collected")?;
     let drained = Instant::now();
@@ -113,22 +117,33 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
 }
 
 /// Asks for everything but the contents of memory, and writes the core images meanwhile.
-fn collect<'a>(tree: &mut [Process], options: &'a DumpOptions, out: &NewImageDir) -> Result<Collected<'a>> {
+fn collect<'a>(
+    tree: &mut [Process],
+    options: &'a DumpOptions,
+    namespaces: Namespaces,
+    out: &NewImageDir,
+) -> Result<Collected<'a>> {
     let names = write::names(tree);
     std::thread::scope(|scope| {
         let writer = CoreWriter::start(scope, out, names);
-        let collected = collect_all(tree, options, &writer);
+        let collected = collect_all(tree, options, namespaces, &writer);
         // Of two errors the first to happen explains the other.
         collected.and_then(|collected| writer.finish().map(|()| collected))
     })
 }
 
-fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &CoreWriter<'_>) -> Result<Collected<'a>> {
+fn collect_all<'a>(
+    tree: &mut [Process],
+    options: &'a DumpOptions,
+    namespaces: Namespaces,
+    writer: &CoreWriter<'_>,
+) -> Result<Collected<'a>> {
     let mut collected = Collected {
         processes: Vec::with_capacity(tree.len()),
         files: files::Files::new(options),
         tables: Vec::new(),
-        segments: memory::Segments::default(),
+        segments: namespaces.segments(),
+        namespaces,
         filters: seccomp::Filters::default(),
         restarts: Vec::new(),
         tasks: Vec::new(),
@@ -154,7 +169,8 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
             });
             continue;
         };
-        let of_process = collect_process(process, outside, shared.ids(live), &mut collected, writer)?;
+        let of_process =
+            collect_process(process, outside, shared.ids(live, &collected.namespaces), &mut collected, writer)?;
         collected.processes.push(of_process);
         live += 1;
     }
@@ -162,6 +178,7 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
     let of_task = |p: &OfProcess| Some((p.speaker, table(p.ids.as_ref()?.files_id)?));
     let tables = collected.processes.iter().filter_map(of_task).collect();
     collected.files.find_watched(&tables)?;
+    collected.namespaces.finish(&mut collected.segments)?;
     Ok(collected)
 }
 
@@ -202,9 +219,11 @@ impl Shared {
         Ok(shared)
     }
 
-    fn ids(&self, live: usize) -> crate::image::proto::TaskKobjIdsEntry {
+    fn ids(&self, live: usize, namespaces: &Namespaces) -> crate::image::proto::TaskKobjIdsEntry {
         let own = (self.vm[live], self.files[live], self.fs[live], self.sighand[live]);
-        write::kobj_ids(own)
+        let mut ids = write::kobj_ids(own);
+        namespaces.number(&mut ids);
+        ids
     }
 }
 
@@ -237,7 +256,7 @@ fn collect_process(
     let fs = collected.files.directories(process)?;
     let exe = collected.files.executable(process)?;
     let posix = timers::read(&process.dir, &mut buffer)?;
-    let (of_process, of_threads) = {
+    let (mut of_process, of_threads) = {
         let (at, bytes) = vdso.as_ref().ok_or_else(|| {
             Error::unsupported(format!("process {pid}"), "it has no vDSO, where the engine would put its stub")
         })?;
@@ -246,9 +265,11 @@ fn collect_process(
         let eventfds = std::mem::take(&mut collected.files.cx.eventfds);
         let room =
             inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
-        inside::ask(process, &inside::About { timers: &posix, eventfds: &eventfds }, &room)?
+        let semaphores = collected.namespaces.asked_of(process);
+        inside::ask(process, &inside::About { timers: &posix, eventfds: &eventfds, semaphores }, &room)?
     };
     collected.files.set_semaphores(&of_process.semaphores);
+    collected.namespaces.check_adjustments(process.pid, &mut of_process.adjustments)?;
     let memory =
         memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
     let seccomp = process.threads.iter().map(|t| collected.filters.of_thread(t)).collect::<Result<Vec<_>>>()?;
@@ -257,6 +278,7 @@ fn collect_process(
     if let Some(task) = extras.tasks.first_mut() {
         task.vma_names = memory.names;
         task.vma_flags = memory.flags;
+        task.adjustments = std::mem::take(&mut of_process.adjustments);
         task.guards = memory.guards.iter().map(|&(start, end)| StasisGuard { start, end }).collect();
     }
     collected.restarts.append(&mut extras.restarts);

@@ -20,6 +20,7 @@ use std::os::unix::fs::FileExt;
 /// Whether an area's own pages are in the images of the process.
 fn has_private_pages(entry: &VmaEntry) -> bool {
     let without = status::VDSO | status::VVAR | status::VSYSCALL | status::FILE_SHARED | status::ANON_SHARED;
+    let without = without | status::SYSV;
     entry.status & without == 0 && entry.flags & vma::MAP_DROPPABLE as u32 == 0
 }
 

@@ -3,6 +3,7 @@
 
 use super::crew::Program;
 use super::load::Images;
+use super::namespaces;
 use super::tree::Tree;
 use crate::error::{Error, Result};
 use crate::image::kinds;
@@ -35,6 +36,7 @@ pub fn run(images: &Images, tree: &Tree) -> Result<()> {
             calls.extend(eventpoll::register_signals(table, &images.files, &mut registered));
         }
         calls.extend(locks::attach(&held, task.pid())?);
+        calls.extend(namespaces::adjustments(images, i)?);
         if calls.is_empty() {
             continue;
         }

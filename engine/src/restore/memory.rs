@@ -5,7 +5,9 @@ use super::classes::Area;
 use super::cow::{Plan, State};
 use super::crew::{Program, run_all};
 use super::load::{Images, LiveImage, TaskImage};
+use super::namespaces;
 use super::needs::{self, Need, Needs, Numbers};
+use super::seed::Layout;
 use super::spans::Spans;
 use super::tree::Tree;
 use super::vdso::{self, Fit, Running};
@@ -35,7 +37,8 @@ pub fn build(images: &Images, tree: &Tree, needs: &Needs, plan: &Plan) -> Result
         let mut program = Program::new(&tree.layout);
         inherited.clear(&mut program);
         fit.place(&mut program, &running);
-        own(&mut program, task, live, &needs.numbers, &inherited)?;
+        let whole = Whole { images, layout: &tree.layout, task, live, numbers: &needs.numbers };
+        own(&mut program, &whole, &inherited)?;
         programs.push((member, program));
         if let Fit::Foreign(vdso) = fit {
             foreign.push((member, vdso));
@@ -112,16 +115,20 @@ impl Inherited {
     }
 }
 
+/// A task, and what its areas are mapped from.
+struct Whole<'a> {
+    images: &'a Images,
+    layout: &'a Layout,
+    task: &'a TaskImage,
+    live: &'a LiveImage,
+    numbers: &'a Numbers,
+}
+
 /// Maps and fills what is a task's own. All children are there: none inherits what is said of huge pages here.
-fn own(
-    program: &mut Program,
-    task: &TaskImage,
-    live: &LiveImage,
-    numbers: &Numbers,
-    inherited: &Inherited,
-) -> Result<()> {
+fn own(program: &mut Program, whole: &Whole<'_>, inherited: &Inherited) -> Result<()> {
+    let Whole { task, live, numbers, .. } = *whole;
     for vma in &live.mm.vmas {
-        complete(program, task, vma, numbers, inherited)?;
+        complete(program, whole, vma, inherited)?;
     }
     fill(program, live, numbers, inherited)?;
     if live.mm.thp_disabled == Some(true) {
@@ -137,19 +144,13 @@ fn own(
 }
 
 /// Maps what of an area was not inherited; what was gets its protection.
-fn complete(
-    program: &mut Program,
-    task: &TaskImage,
-    vma: &VmaEntry,
-    numbers: &Numbers,
-    inherited: &Inherited,
-) -> Result<()> {
+fn complete(program: &mut Program, whole: &Whole<'_>, vma: &VmaEntry, inherited: &Inherited) -> Result<()> {
     if inherited.kept.over(vma.start, vma.end).next().is_none() {
-        return map(program, task, vma, numbers);
+        return map(program, whole, vma);
     }
     for (start, end) in inherited.kept.gaps(vma.start, vma.end) {
         let pgoff = vma.pgoff.wrapping_add(start - vma.start);
-        map(program, task, &VmaEntry { start, end, pgoff, ..*vma }, numbers)?;
+        map(program, whole, &VmaEntry { start, end, pgoff, ..*vma })?;
     }
     for kept in inherited.kept.over(vma.start, vma.end).filter(|kept| kept.value.prot != vma.prot) {
         program.call(libc::SYS_mprotect, &[kept.start, kept.end - kept.start, u64::from(vma.prot)]);
@@ -162,12 +163,16 @@ fn is_special(vma: &VmaEntry) -> bool {
     vma.status & (status::VDSO | status::VVAR | status::VSYSCALL) != 0
 }
 
-fn map(program: &mut Program, task: &TaskImage, vma: &VmaEntry, numbers: &Numbers) -> Result<()> {
+fn map(program: &mut Program, whole: &Whole<'_>, vma: &VmaEntry) -> Result<()> {
+    let Whole { task, numbers, .. } = *whole;
     if is_special(vma) {
         return Ok(());
     }
+    if vma.status & status::SYSV != 0 {
+        return namespaces::attach(program, whole.images, whole.layout, whole.live, vma);
+    }
     let known = status::FILE_PRIVATE | status::FILE_SHARED | status::ANON_PRIVATE | status::ANON_SHARED | status::MEMFD;
-    let refused = status::SYSV | status::SOCKET | status::AIO_RING | status::SHADOW_STACK | status::UPROBES;
+    let refused = status::SOCKET | status::AIO_RING | status::SHADOW_STACK | status::UPROBES;
     if vma.status & known == 0 || vma.status & refused != 0 {
         let what = format!(
             "process {}: the area {:x}-{:x} is of a kind that is not supported yet",

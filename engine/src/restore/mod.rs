@@ -11,6 +11,7 @@ mod identity;
 mod inherited;
 mod load;
 mod memory;
+mod namespaces;
 mod needs;
 mod pids;
 mod release;
@@ -64,6 +65,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     inherited::tell(&images)?;
     let mut tree = tree::grow(&images, options, &needs, &plan)?;
     let forking = started.elapsed();
+    let owned = namespaces::build(&images)?;
     files::open_rest(&images, &mut cx)?;
     fault::point("files")?;
     memory::build_and_verify(&images, &tree, &needs, &plan)?;
@@ -73,6 +75,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     hand_out(&images, &tree, &mut cx)?;
     fault::point("handed out")?;
     attach::run(&images, &tree)?;
+    namespaces::finish(&images, &owned)?;
     threads::spawn(&images, &mut tree)?;
     release::bury(&images, &mut tree)?;
     // Actions before any queue: setting one to "ignore" empties the queues of all threads.

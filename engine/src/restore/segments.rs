@@ -68,12 +68,20 @@ fn make(images: &Images, id: u64, size: u64, flags: u32) -> Result<OwnedFd> {
         .doing(|| format!("make a segment of shared memory of {size} bytes"))?;
     // A memfd's area names the file, its page map is under the id of its memory.
     let map_id = memfd_inode(images, id).map_or(id, |inode| u64::from(inode.shmid));
-    let Some(map) = images.segments.get(&map_id) else { return Ok(file) };
+    let copy = file.as_fd().try_clone_to_owned().doing(|| "copy a descriptor")?;
+    fill(images, map_id, copy, size, flags & libc::MAP_HUGETLB as u32 != 0)?;
+    Ok(file)
+}
+
+/// Writes the saved pages of a segment of `size` bytes into its memory, through a mapping where it takes no writes; `id` is
+/// that of its page map.
+pub fn fill(images: &Images, id: u64, memory: OwnedFd, size: u64, mapped: bool) -> Result<()> {
+    let Some(map) = images.segments.get(&id) else { return Ok(()) };
     let (pages, _) = match map.saved {
-        0 => return Ok(file),
+        0 => return Ok(()),
         _ => images.dir.raw(kinds::PAGES.of(map.pages_id))?,
     };
-    let target = File::from(file.as_fd().try_clone_to_owned().doing(|| "copy a descriptor")?);
+    let target = File::from(memory);
     let mut buffer = vec![0; 1 << 20];
     for run in &map.runs {
         let Source::Saved { offset } = run.source else {
@@ -88,7 +96,7 @@ fn make(images: &Images, id: u64, size: u64, flags: u32) -> Result<OwnedFd> {
             let part = (len - done).min(buffer.len() as u64) as usize;
             pages.read_exact_at(&mut buffer[..part], offset + done).doing(|| "read saved pages")?;
             let at = run.vaddr + done;
-            match flags & libc::MAP_HUGETLB as u32 != 0 {
+            match mapped {
                 // hugetlbfs takes no writes
                 true => sys::map::copy_into(target.as_fd(), size, at, &buffer[..part]).doing(|| "fill huge pages")?,
                 false => target.write_all_at(&buffer[..part], at).doing(|| "fill shared memory")?,
@@ -96,5 +104,5 @@ fn make(images: &Images, id: u64, size: u64, flags: u32) -> Result<OwnedFd> {
             done += part as u64;
         }
     }
-    Ok(file)
+    Ok(())
 }

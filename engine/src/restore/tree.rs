@@ -174,7 +174,8 @@ impl<'a> Grower<'a> {
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing(|| "make a pipe")?;
         let gate = (read.as_fd(), write.as_fd());
         let child = super::pids::when_given_back(pid, || {
-            sys::clone::spawn_seed(pid, program.as_fd(), gate, self.options.sibling)
+            let namespaces = self.images.namespaces.clone_flags();
+            sys::clone::spawn_seed(pid, program.as_fd(), gate, self.options.sibling, namespaces)
         })
         .map_err(|errno| cannot_clone(pid, errno))?;
         let guard = Newborn(Some(child));

@@ -26,7 +26,7 @@ const _: () = assert!(size_of::<CloneArgs>() == 88);
 
 /// Clones a child with the pid `pid` that executes the ELF file `program` once a byte can be read from `start`, and
 /// ends when nobody holds `starter`, the other end of that pipe, any more.
-/// With `sibling` it becomes the child of our own parent.
+/// With `sibling` it becomes the child of our own parent; `namespaces` are the CLONE_NEW* bits of those that it is born into.
 ///
 /// The child runs nothing but close(2), read(2), execveat(2) and _exit(2) on its copy of our memory.
 pub fn spawn_seed(
@@ -34,10 +34,11 @@ pub fn spawn_seed(
     program: BorrowedFd<'_>,
     (start, starter): (BorrowedFd<'_>, BorrowedFd<'_>),
     sibling: bool,
+    namespaces: u64,
 ) -> Result<Pid> {
     let set_tid: libc::pid_t = pid.as_raw();
     let args = CloneArgs {
-        flags: if sibling { libc::CLONE_PARENT as u64 } else { 0 },
+        flags: namespaces | if sibling { libc::CLONE_PARENT as u64 } else { 0 },
         exit_signal: if sibling { 0 } else { libc::SIGCHLD as u64 },
         set_tid: &raw const set_tid as u64,
         set_tid_size: 1,

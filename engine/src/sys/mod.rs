@@ -5,6 +5,7 @@ pub mod clone;
 pub mod event;
 pub mod file;
 pub mod handle;
+pub mod ipc;
 pub mod kcmp;
 pub mod map;
 pub mod mem;
