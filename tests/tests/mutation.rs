@@ -49,7 +49,7 @@ const fn mutation(
     Mutation { area, case, images, key, change }
 }
 
-static MUTATIONS: [Mutation; 18] = [
+static MUTATIONS: [Mutation; 22] = [
     mutation("tree", "tree/zombie_codes", "core-", "exit_code", Change::Flip(0x200)),
     mutation("tree", "tree/names", "core-", "comm", Change::Text("mutant")),
     mutation("threads", "threads/masks", "core-", "blk_sigset", Change::Flip(1 << 9)),
@@ -68,6 +68,10 @@ static MUTATIONS: [Mutation; 18] = [
     mutation("events", "events/epoll_modes", "files.img", "data", Change::Flip(1)),
     mutation("events", "events/timerfd_relative", "files.img", "insec", Change::Flip(1)),
     mutation("events", "events/signalfd_pending", "files.img", "sigmask", Change::Flip(1 << 20)),
+    mutation("ipc", "ipc/uts_names", "utsns-", "nodename", Change::Text("mutant")),
+    mutation("ipc", "ipc/shm_attached", "ipcns-shm-", "mode", Change::Flip(1)),
+    mutation("ipc", "ipc/msg_order", "ipcns-msg-", "mtype", Change::Flip(4)),
+    mutation("ipc", "ipc/mqueue_messages", "stasis-mqueue", "priority", Change::Flip(8)),
 ];
 
 fn main() -> ExitCode {

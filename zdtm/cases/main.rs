@@ -13,6 +13,7 @@ mod tools_files;
 mod tools_ipc;
 mod tools_maps;
 mod tools_memory;
+mod tools_mqueue;
 mod tools_programs;
 mod tools_relatives;
 mod tools_rlimits;

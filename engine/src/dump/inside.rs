@@ -6,6 +6,7 @@ use crate::check::kernel;
 use crate::error::Result;
 use crate::image::proto::StasisAdjustment;
 use crate::kind::eventfd::Unsaid;
+use crate::ns::notice::{Answer, Question};
 use crate::ns::undo::{self, Semaphore};
 use crate::proc::task;
 use crate::proc::timers::Timer;
@@ -75,6 +76,8 @@ pub struct OfProcess {
     pub lock_future: i32,
     /// What the kernel adds to semaphores when it ends.
     pub adjustments: Vec<StasisAdjustment>,
+    /// What was found out of message queues.
+    pub notices: Vec<Answer>,
     /// The files of the eventfds that were asked and are semaphores.
     pub semaphores: Vec<u32>,
     /// The resource limits by number: soft and hard. From outside, another user's would be refused.
@@ -121,6 +124,8 @@ pub struct About<'a> {
     pub eventfds: &'a [Unsaid],
     /// Semaphores that it may have adjusted.
     pub semaphores: &'a [Semaphore],
+    /// Message queues that tell it of their next messages, with values that show nowhere.
+    pub notices: &'a [Question],
 }
 
 /// Where the process has room for what we lend it.
@@ -178,9 +183,11 @@ pub fn ask(process: &mut Process, about: &About<'_>, room: &Room<'_>) -> Result<
 fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
     let pid = threads[0].tid();
     let count = threads.len();
-    let About { timers, eventfds, semaphores } = *about;
+    let About { timers, eventfds, semaphores, notices } = *about;
     let calls = SIGNALS + LIMITS + 32 + THREAD_CALLS + 2 * timers.len() + Unsaid::CALLS * eventfds.len();
+    let calls = calls + notices.iter().map(Question::calls).sum::<usize>();
     let data = SIGNALS * 32 + LIMITS * 16 + 1024 + timers.len() * 48 + Unsaid::DATA * eventfds.len();
+    let data = data + notices.iter().map(Question::data).sum::<usize>();
     let leader_slot = (calls * 64 + data) as u64;
     let hole = (room.hole)(Injector::hole_len(count, leader_slot, THREAD_SLOT)).ok_or_else(|| {
         crate::error::Error::state(format!("the address space of task {pid} has no room for a batch"))
@@ -193,6 +200,7 @@ fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Re
     let of_process = ProcessQuestions::add(&mut leader, timers);
     questions.push(ThreadQuestions::add(&mut leader));
     let eventfds: Vec<_> = eventfds.iter().map(|eventfd| eventfd.ask(&mut leader)).collect();
+    let notices: Vec<_> = notices.iter().map(|question| question.ask(&mut leader, pid)).collect();
     batches.push((0, leader));
     for i in 1..count {
         let mut batch = injector.batch(i, THREAD_CALLS);
@@ -206,6 +214,7 @@ fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Re
     let mut of_process = of_process.answers(&batches[0].1, timers);
     of_process.lock_future = lock_future;
     of_process.adjustments = adjustments;
+    of_process.notices = notices.iter().map(|asked| asked.answer(&batches[0].1)).collect::<Result<_>>()?;
     of_process.semaphores = eventfds.iter().filter_map(|question| question.semaphore(&batches[0].1)).collect();
     let of_threads = questions.iter().zip(&batches).map(|(q, (_, batch))| q.answers(batch)).collect();
     Ok((of_process, of_threads))
@@ -371,6 +380,7 @@ impl ProcessQuestions {
             lock_future: 0,
             semaphores: Vec::new(),
             adjustments: Vec::new(),
+            notices: Vec::new(),
             limits: (0..LIMITS as u64).map(|resource| pair(self.limits.plus(resource * 16))).collect(),
         }
     }

@@ -49,12 +49,18 @@ struct Attached {
     expected: u64,
     /// How many were found.
     found: u64,
+    /// The key that it was made with, as its areas show it.
+    key: u32,
 }
 
 impl Segments {
     /// No area is known yet.
     pub fn new(sysv: Option<&[Object<ipc::Segment>]>) -> Segments {
-        let attached = |segment: &Object<ipc::Segment>| Attached { expected: segment.about.attached, found: 0 };
+        let attached = |segment: &Object<ipc::Segment>| Attached {
+            expected: segment.about.attached,
+            found: 0,
+            key: segment.perm.key,
+        };
         let sysv = sysv.map(|all| all.iter().map(|segment| (segment.id, attached(segment))).collect());
         Segments { sysv, ..Segments::default() }
     }
@@ -77,6 +83,11 @@ impl Segments {
         self.files.iter().filter_map(move |(id, file)| Some((known(*id)?, file)))
     }
 
+    /// The keys that System V segments were made with, by their ids.
+    pub fn keys(&self) -> impl Iterator<Item = (i32, u32)> {
+        self.sysv.iter().flatten().map(|(id, attached)| (*id, attached.key))
+    }
+
     fn is_sysv(&self, id: i32) -> bool {
         self.sysv.as_ref().is_some_and(|sysv| sysv.contains_key(&id))
     }
@@ -85,7 +96,7 @@ impl Segments {
     pub fn check_attached(&self) -> Result<()> {
         match self.sysv.iter().flatten().find(|(_, attached)| attached.found != attached.expected) {
             None => Ok(()),
-            Some((id, Attached { expected, found })) => Err(Error::unsupported(
+            Some((id, Attached { expected, found, .. })) => Err(Error::unsupported(
                 format!("segment {id} of shared memory"),
                 format!("it is attached {expected} times, and {found} times in the tree"),
             )
@@ -222,7 +233,7 @@ fn describe(pid: Pid, area: &Area, files: &mut Files<'_>, segments: &mut Segment
             entry.status |= if mapping.shared { status::FILE_SHARED } else { status::FILE_PRIVATE };
             entry.fdflags = Some(if writable { libc::O_RDWR as u32 } else { 0 });
         }
-        Name::SysV(_) => sysv(pid, area, &mut entry, segments)?,
+        Name::SysV(key) => sysv(pid, area, key, &mut entry, segments)?,
         _ => return Err(unsupported(pid, mapping, "areas of this kind are not supported yet")),
     }
     if mapping.shared || entry.status & (status::FILE_PRIVATE) != 0 {
@@ -257,17 +268,18 @@ fn shared(pid: Pid, mapping: &Mapping, entry: &mut VmaEntry, segments: &mut Segm
 }
 
 /// An attachment of System V shared memory. The inode of its memory is its id.
-fn sysv(pid: Pid, area: &Area, entry: &mut VmaEntry, segments: &mut Segments) -> Result<()> {
+fn sysv(pid: Pid, area: &Area, key: u32, entry: &mut VmaEntry, segments: &mut Segments) -> Result<()> {
     let mapping = &area.mapping;
     let Some(known) = &mut segments.sysv else {
         let reason = "System V shared memory is kept only in an IPC namespace that the tree has to itself";
-        return Err(unsupported(pid, mapping, reason).with_help(super::namespaces::ADVICE));
+        return Err(unsupported(pid, mapping, reason).with_help(crate::ns::ADVICE));
     };
     let id = i32::try_from(mapping.inode).ok();
     let Some((id, attached)) = id.and_then(|id| Some((id, known.get_mut(&id)?))) else {
         return Err(unsupported(pid, mapping, "its segment is not in the IPC namespace of the tree"));
     };
     attached.found += 1;
+    attached.key = key;
     if attached.found == 1 {
         let path = format!("/proc/{pid}/map_files/{}", map_files_name(mapping));
         segments.open_sysv(id, File::open(&path).doing(|| format!("open {path}"))?);

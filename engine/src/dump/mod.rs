@@ -148,6 +148,7 @@ fn collect_all<'a>(
         restarts: Vec::new(),
         tasks: Vec::new(),
     };
+    collected.files.cx.queues = collected.namespaces.take_queues();
     collected.files.cx.tree = tree.iter().map(|process| process.pid).collect();
     let shared = Shared::find(tree)?;
     let outside = parallel::map(tree, |p| (!p.is_zombie()).then(|| OutsideProcess::read(p)).transpose())?;
@@ -178,6 +179,7 @@ fn collect_all<'a>(
     let of_task = |p: &OfProcess| Some((p.speaker, table(p.ids.as_ref()?.files_id)?));
     let tables = collected.processes.iter().filter_map(of_task).collect();
     collected.files.find_watched(&tables)?;
+    collected.files.cx.queues.iter().try_for_each(|queues| queues.check(&collected.files.cx.tree))?;
     collected.namespaces.finish(&mut collected.segments)?;
     Ok(collected)
 }
@@ -262,14 +264,10 @@ fn collect_process(
         })?;
         let hole = |len| memory::hole(&areas, len);
         let locked = process.status.vm_locked.unwrap_or(0) > 0;
-        let eventfds = std::mem::take(&mut collected.files.cx.eventfds);
         let room =
             inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
-        let semaphores = collected.namespaces.asked_of(process);
-        inside::ask(process, &inside::About { timers: &posix, eventfds: &eventfds, semaphores }, &room)?
+        ask(process, &posix, &room, ids.files_id, collected)?
     };
-    collected.files.set_semaphores(&of_process.semaphores);
-    collected.namespaces.check_adjustments(process.pid, &mut of_process.adjustments)?;
     let memory =
         memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
     let seccomp = process.threads.iter().map(|t| collected.filters.of_thread(t)).collect::<Result<Vec<_>>>()?;
@@ -293,6 +291,37 @@ fn collect_process(
         runs: memory.runs,
         vdso: memory.vdso,
     })
+}
+
+/// Asks a process and its threads, and takes note of what they say of files and IPC objects. `table` is the number of its
+/// descriptor table.
+fn ask(
+    process: &mut Process,
+    posix: &[timers::Timer],
+    room: &inside::Room<'_>,
+    table: u32,
+    collected: &mut Collected<'_>,
+) -> Result<(inside::OfProcess, Vec<inside::OfThread>)> {
+    let Collected { namespaces, files, tables, .. } = collected;
+    let eventfds = std::mem::take(&mut files.cx.eventfds);
+    let table = tables.iter().find(|(id, _)| *id == table).map(|(_, table)| table.as_slice());
+    let notices = match &files.cx.queues {
+        Some(queues) => {
+            let signals = &process.status.signals;
+            let pending = signals.pending | signals.shared_pending;
+            queues.questions(process.pid, table.unwrap_or_default(), &files.entries, pending)?
+        }
+        None => Vec::new(),
+    };
+    let semaphores = namespaces.asked_of(process);
+    let about = inside::About { timers: posix, eventfds: &eventfds, semaphores, notices: &notices };
+    let (mut of_process, of_threads) = inside::ask(process, &about, room)?;
+    files.set_semaphores(&of_process.semaphores);
+    namespaces.check_adjustments(process.pid, &mut of_process.adjustments)?;
+    for answer in std::mem::take(&mut of_process.notices) {
+        files.cx.queues.iter_mut().for_each(|queues| queues.learn(answer.clone()));
+    }
+    Ok((of_process, of_threads))
 }
 
 /// The message of an address space.

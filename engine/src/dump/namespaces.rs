@@ -7,6 +7,7 @@ use crate::error::{Doing, Error, Result};
 use crate::image::proto::{StasisAdjustment, TaskKobjIdsEntry};
 use crate::image::{NewImageDir, kinds};
 use crate::ns::ipc::Objects;
+use crate::ns::mqueue::Queues;
 use crate::ns::undo::{self, Semaphore};
 use crate::ns::{self, Owned};
 use crate::proc::{ProcDir, task};
@@ -17,6 +18,7 @@ use std::collections::HashSet;
 pub struct Namespaces {
     owned: Owned,
     objects: Option<Objects>,
+    queues: Option<Queues>,
     /// Every semaphore that the tree can reach.
     semaphores: Vec<Semaphore>,
     /// The processes that may have adjusted some.
@@ -32,6 +34,7 @@ impl Namespaces {
         let owned = owned(tree)?;
         let objects = owned.ipc.as_ref().map(|ipc| ns::inside(ipc, Objects::read)).transpose()?;
         objects.iter().try_for_each(Objects::check)?;
+        let queues = owned.ipc.as_ref().map(|ipc| ns::inside(ipc, Queues::read)).transpose()?.flatten();
         let semaphores = match &objects {
             Some(objects) => objects.sets.iter().flat_map(|(set, values)| undo::of_set(set.id, values)).collect(),
             None => match undo::semaphores() {
@@ -43,12 +46,17 @@ impl Namespaces {
         let live = tree.iter().filter(|process| !process.is_zombie());
         let threads: Vec<Vec<Pid>> = live.map(|p| p.threads.iter().map(|t| t.seized.tid()).collect()).collect();
         let holders = if semaphores.is_empty() { HashSet::new() } else { undo::holders(&threads)? };
-        Ok(Namespaces { owned, objects, semaphores, holders })
+        Ok(Namespaces { owned, objects, queues, semaphores, holders })
     }
 
     /// Puts the numbers of the tree's own in place of the engine's.
     pub fn number(&self, ids: &mut TaskKobjIdsEntry) {
         self.owned.number(ids);
+    }
+
+    /// The POSIX message queues, which the kinds go on with.
+    pub fn take_queues(&mut self) -> Option<Queues> {
+        self.queues.take()
     }
 
     /// Shared memory of the tree before any area of it is known.
@@ -72,7 +80,7 @@ impl Namespaces {
                 format!("process {pid}: its adjustment of semaphore {} of set {}", adjustment.number, adjustment.set),
                 "the set is in an IPC namespace that others use too",
             )
-            .with_help(ADVICE)),
+            .with_help(ns::ADVICE)),
             None => {
                 adjustments.clear();
                 Ok(())
@@ -84,10 +92,12 @@ impl Namespaces {
     pub fn finish(&mut self, segments: &mut Segments) -> Result<()> {
         let (Some(objects), Some(namespace)) = (&mut self.objects, &self.owned.ipc) else { return Ok(()) };
         for id in segments.unopened() {
-            let open = || ipc::open_segment(id, false).doing(|| format!("open segment {id} of shared memory"));
+            let open = || ipc::Attachment::new(id, false).and_then(|attached| attached.memory());
+            let open = || open().doing(|| format!("open segment {id} of shared memory"));
             segments.open_sysv(id, ns::inside(namespace, open)?.into());
         }
         segments.check_attached()?;
+        segments.keys().for_each(|(id, key)| objects.note_key(id, key));
         segments.sysv_files().try_for_each(|(id, file)| objects.note_pages(id, file))
     }
 
@@ -102,9 +112,6 @@ impl Namespaces {
         Ok(())
     }
 }
-
-/// What to do where an object is in an IPC namespace that does not belong to the tree.
-pub const ADVICE: &str = "start the tree in an IPC namespace of its own (unshare --ipc), which is dumped with it";
 
 /// The namespaces that the tree has to itself. Every process must be in them or in the engine's.
 fn owned(tree: &[Process]) -> Result<Owned> {

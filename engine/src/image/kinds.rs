@@ -292,6 +292,8 @@ kinds! {
     STASIS_FILE "stasis-file.img" Common(0x5354_4609) StasisFileEntry;
     /// The CPU, where CRIU's message has no place for it.
     STASIS_CPU "stasis-cpu.img" Common(0x5354_4308) StasisCpuEntry;
+    /// POSIX message queues.
+    STASIS_MQUEUE "stasis-mqueue.img" Common(0x5354_510a) StasisMqueueEntry;
     /// What a complete directory holds.
     STASIS_MANIFEST "stasis-manifest.img" Common(0x5354_4d04) StasisManifestEntry;
 }

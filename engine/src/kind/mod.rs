@@ -12,6 +12,7 @@ mod fifo;
 pub mod ghost;
 pub mod locks;
 mod mounts;
+mod mqueue;
 mod pidfd;
 mod pipe;
 mod pipe_data;
@@ -43,6 +44,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &pidfd::Pidfd,
     &pipe::Pipe,
     &fifo::Fifo,
+    &mqueue::Mqueue,
     &regfile::RegFile,
 ];
 

@@ -6,7 +6,7 @@ use super::limits;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{IpcDescEntry, IpcMsg, IpcMsgEntry, IpcSemEntry, IpcShmEntry, IpcVarEntry};
 use crate::image::{ImageDir, NewImageDir, kinds};
-use crate::sys::ipc::{self, Object, Perm, Queue, Segment};
+use crate::sys::ipc::{self, Attachment, Object, Perm, Queue, Segment};
 use crate::sys::{self, Errno};
 use nix::sys::statfs::{HUGETLBFS_MAGIC, fstatfs};
 use std::os::fd::{AsFd, OwnedFd};
@@ -59,6 +59,13 @@ impl Objects {
         }
     }
 
+    /// Takes note of the key that a segment was made with: the kernel forgets it when the segment is removed, and its areas
+    /// go on showing it.
+    pub fn note_key(&mut self, id: i32, key: u32) {
+        let removed = self.segments.iter_mut().find(|segment| segment.id == id && segment.perm.mode & SHM_DEST != 0);
+        removed.into_iter().for_each(|segment| segment.perm.key = key);
+    }
+
     /// Takes note of the pages of a segment, whose memory `file` is.
     pub fn note_pages(&mut self, id: i32, file: impl AsFd) -> Result<()> {
         let about = fstatfs(file).doing(|| format!("ask for the pages of segment {id} of shared memory"))?;
@@ -104,7 +111,7 @@ fn messages(queue: &Object<Queue>, longest: u32) -> Result<Vec<Message>> {
     let mut buffer = vec![0; longest as usize + 8];
     let mut read = |index| match ipc::copy_message(queue.id, index, &mut buffer) {
         // The kernel copies none that is longer than what may be sent now.
-        Err(Errno::EINVAL) => {
+        Err(Errno::E2BIG | Errno::EINVAL) => {
             let reason = format!("a message is longer than kernel.msgmax allows by now ({longest} bytes)");
             Err(Error::unsupported(format!("message queue {}", queue.id), reason)
                 .with_help("raise kernel.msgmax in the tree's IPC namespace"))
@@ -157,27 +164,31 @@ impl Images {
     }
 
     /// Makes all objects; for a thread in a namespace in which there are none yet. `fill` writes what a segment holds
-    /// into its memory.
-    pub fn make(&self, fill: impl Fn(&IpcShmEntry, &[u8], OwnedFd) -> Result<()>) -> Result<()> {
+    /// into its memory. Segments that were removed are so again, and are there as long as what is returned.
+    pub fn make(&self, fill: impl Fn(&IpcShmEntry, &[u8], OwnedFd) -> Result<()>) -> Result<Vec<Attachment>> {
         limits::widen()?;
-        for (entry, bytes) in &self.segments {
+        let mut removed = Vec::new();
+        // Their keys are free again.
+        let (first, rest): (Vec<_>, Vec<_>) = self.segments.iter().partition(|(entry, _)| is_removed(entry));
+        for (entry, bytes) in first.into_iter().chain(rest) {
             let id = make_segment(entry)?;
-            let memory = ipc::open_segment(id, true).doing(|| format!("open segment {id} of shared memory"))?;
-            fill(entry, bytes, memory)?;
+            let doing = |what: &str| format!("{what} segment {id} of shared memory");
+            let attached = Attachment::new(id, true).doing(|| doing("attach"))?;
+            fill(entry, bytes, attached.memory().doing(|| doing("open"))?)?;
+            if is_removed(entry) {
+                ipc::remove_segment(id).doing(|| doing("remove"))?;
+                removed.push(attached);
+            }
         }
         for (entry, messages) in &self.queues {
             make_queue(entry, messages)?;
         }
-        self.sets.iter().try_for_each(|(entry, values)| make_set(entry, values))
+        self.sets.iter().try_for_each(|(entry, values)| make_set(entry, values))?;
+        Ok(removed)
     }
 
-    /// Removes the segments that were removed and live on where they are attached, and sets the limits; for a thread in
-    /// the namespace, when all is attached.
+    /// Sets the limits; for a thread in the namespace, when all is attached.
     pub fn finish(&self) -> Result<()> {
-        for (entry, _) in self.segments.iter().filter(|(entry, _)| entry.desc.mode & SHM_DEST != 0) {
-            let id = entry.desc.id;
-            ipc::remove_segment(id as i32).doing(|| format!("remove segment {id} of shared memory"))?;
-        }
         limits::write(&self.vars)
     }
 
@@ -186,6 +197,10 @@ impl Images {
         let (_, values) = self.sets.iter().find(|(entry, _)| entry.desc.id == set)?;
         values.get(number as usize).copied()
     }
+}
+
+fn is_removed(entry: &IpcShmEntry) -> bool {
+    entry.desc.mode & SHM_DEST != 0
 }
 
 fn load_queues(dir: &ImageDir, number: u32) -> Result<Vec<(IpcMsgEntry, Vec<Message>)>> {

@@ -6,13 +6,14 @@ use crate::image::proto::IpcVarEntry;
 use std::str::FromStr;
 
 /// What makes no difference to objects that are made: more than any can need.
-const AMPLE: [(&str, &str); 8] = [
+const AMPLE: [(&str, &str); 9] = [
     ("kernel/shmmax", "18446744073692774399"),
     ("kernel/shmall", "18446744073692774399"),
     ("kernel/shmmni", "32768"),
     ("kernel/msgmax", "2147483647"),
     ("kernel/msgmni", "32768"),
     ("kernel/sem", "2147483647 2147483647 500 32768"),
+    ("fs/mqueue/queues_max", "1048576"),
     ("fs/mqueue/msg_max", "65536"),
     ("fs/mqueue/msgsize_max", "16777216"),
 ];

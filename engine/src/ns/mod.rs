@@ -3,6 +3,8 @@
 
 pub mod ipc;
 pub mod limits;
+pub mod mqueue;
+pub mod notice;
 pub mod undo;
 pub mod uts;
 
@@ -11,6 +13,9 @@ use crate::image::proto::TaskKobjIdsEntry;
 use crate::sys::Pid;
 use nix::sched::CloneFlags;
 use std::os::fd::OwnedFd;
+
+/// What to do where an object is in an IPC namespace that does not belong to the tree.
+pub const ADVICE: &str = "start the tree in an IPC namespace of its own (unshare --ipc), which is dumped with it";
 
 /// The numbers of the tree's own namespaces in the images; those of the engine come before them.
 pub const OWN_IPC: u32 = 9;

@@ -120,7 +120,7 @@ impl Batch {
 
     /// Where the last entry's result goes: it changes when the batch is through.
     pub(super) fn last_result_at(&self) -> RemoteAddr {
-        self.at.plus((self.entries.len().saturating_sub(1) * size_of::<Entry>() + 56) as u64)
+        self.result_at(self.entries.len().saturating_sub(1))
     }
 
     /// Writes entries and data into the task.
@@ -191,6 +191,21 @@ impl Batch {
     pub fn result(&self, call: Handle) -> sys::Result<u64> {
         let ret = self.entries[call.0].ret;
         if is_error(ret) { Err(Errno::from_raw(-ret as i32)) } else { Ok(ret as u64) }
+    }
+
+    /// Where the `n`-th argument of call number `call` is, which need not be added yet: an earlier one may fill it in.
+    pub fn argument_at(&self, call: usize, n: usize) -> RemoteAddr {
+        self.at.plus((call * size_of::<Entry>() + 8 + 8 * n) as u64)
+    }
+
+    /// Where the result of call number `call` is.
+    pub fn result_at(&self, call: usize) -> RemoteAddr {
+        self.at.plus((call * size_of::<Entry>() + 56) as u64)
+    }
+
+    /// An argument as it is now.
+    pub fn argument(&self, call: Handle, n: usize) -> u64 {
+        self.entries[call.0].args[n]
     }
 
     /// The bytes that now stand where [`Batch::room`] or [`Batch::put`] pointed.

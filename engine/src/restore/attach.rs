@@ -8,6 +8,7 @@ use super::tree::Tree;
 use crate::error::{Error, Result};
 use crate::image::kinds;
 use crate::kind::{self, eventpoll, locks};
+use crate::ns::mqueue;
 use std::collections::HashSet;
 
 /// Sets the locks that each process holds, and what else only the task itself can do with its descriptors.
@@ -34,6 +35,7 @@ pub fn run(images: &Images, tree: &Tree) -> Result<()> {
         if let Some(live) = &task.live {
             let table = &images.tables[&live.ids.files_id];
             calls.extend(eventpoll::register_signals(table, &images.files, &mut registered));
+            calls.extend(mqueue::register(&images.queues, task.pid(), table, &images.files)?);
         }
         calls.extend(locks::attach(&held, task.pid())?);
         calls.extend(namespaces::adjustments(images, i)?);

@@ -4,7 +4,8 @@ use crate::core_image;
 use crate::error::{Error, Result};
 use crate::image::proto::{
     CoreEntry, CredsEntry, FdinfoEntry, FileEntry, FsEntry, InventoryEntry, MemfdInodeEntry, MmEntry, PstreeEntry,
-    SeccompFilter, StasisRestartEntry, StasisTaskEntry, StasisVmaFlags, TaskCoreEntry, TaskKobjIdsEntry, UtsnsEntry,
+    SeccompFilter, StasisMqueueEntry, StasisRestartEntry, StasisTaskEntry, StasisVmaFlags, TaskCoreEntry,
+    TaskKobjIdsEntry, UtsnsEntry,
 };
 use crate::image::{ImageDir, PageMap, Verify, kinds};
 use crate::ns;
@@ -30,6 +31,8 @@ pub struct Images {
     pub namespaces: ns::Numbers,
     /// What was in the IPC namespace that the tree had to itself.
     pub ipc: Option<ns::ipc::Images>,
+    /// The POSIX message queues in it.
+    pub queues: Vec<StasisMqueueEntry>,
     /// The names in its UTS namespace.
     pub uts: Option<UtsnsEntry>,
     /// Seccomp filters by number.
@@ -131,6 +134,7 @@ pub fn load(path: &std::path::Path) -> Result<Images> {
         filters: seccomp.seccomp_filters,
         namespaces: numbers,
         ipc,
+        queues: optional_all(&dir, kinds::STASIS_MQUEUE.single())?,
         uts,
         dir,
     };

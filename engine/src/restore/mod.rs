@@ -65,7 +65,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     inherited::tell(&images)?;
     let mut tree = tree::grow(&images, options, &needs, &plan)?;
     let forking = started.elapsed();
-    let owned = namespaces::build(&images)?;
+    let made = namespaces::build(&images, &mut cx)?;
     files::open_rest(&images, &mut cx)?;
     fault::point("files")?;
     memory::build_and_verify(&images, &tree, &needs, &plan)?;
@@ -75,7 +75,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     hand_out(&images, &tree, &mut cx)?;
     fault::point("handed out")?;
     attach::run(&images, &tree)?;
-    namespaces::finish(&images, &owned)?;
+    namespaces::finish(&images, made)?;
     threads::spawn(&images, &mut tree)?;
     release::bury(&images, &mut tree)?;
     // Actions before any queue: setting one to "ignore" empties the queues of all threads.

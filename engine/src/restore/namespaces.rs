@@ -7,17 +7,26 @@ use super::seed::Layout;
 use super::segments;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{IpcShmEntry, StasisAdjustment, VmaEntry};
-use crate::kind::BatchCall;
+use crate::kind::{BatchCall, RestoreContext};
 use crate::ns::{self, Owned, undo};
-use crate::sys;
+use crate::sys::{self, ipc::Attachment};
 use stasis_arch::native;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
+/// The tree's own namespaces.
+#[derive(Default)]
+pub struct Made {
+    owned: Owned,
+    /// Removed segments, which go with their last attachment.
+    removed: Vec<Attachment>,
+}
+
 /// Fills the new namespaces, which the root of the tree is in.
-pub fn build(images: &Images) -> Result<Owned> {
-    let mut owned = Owned::default();
+pub fn build(images: &Images, cx: &mut RestoreContext<'_>) -> Result<Made> {
+    let mut made = Made::default();
+    let owned = &mut made.owned;
     let root = images.tasks[0].pid();
     if let Some(names) = &images.uts {
         owned.add(root, "uts")?;
@@ -26,14 +35,18 @@ pub fn build(images: &Images) -> Result<Owned> {
     if let Some(ipc) = &images.ipc {
         owned.add(root, "ipc")?;
         let fill = |entry: &IpcShmEntry, bytes: &[u8], memory: OwnedFd| fill(images, entry, bytes, memory);
-        owned.ipc.as_ref().map_or(Ok(()), |namespace| ns::inside(namespace, || ipc.make(fill)))?;
+        if let Some(namespace) = &owned.ipc {
+            made.removed = ns::inside(namespace, || ipc.make(fill))?;
+            cx.queues = ns::inside(namespace, || ns::mqueue::make(&images.queues, &images.files))?;
+        }
     }
-    Ok(owned)
+    Ok(made)
 }
 
-/// Does what has to wait until everything is attached: removed segments are removed again, and the limits set.
-pub fn finish(images: &Images, owned: &Owned) -> Result<()> {
-    match (&images.ipc, &owned.ipc) {
+/// Does what has to wait until everything is attached: our own attachments end, and the limits are set.
+pub fn finish(images: &Images, made: Made) -> Result<()> {
+    drop(made.removed);
+    match (&images.ipc, &made.owned.ipc) {
         (Some(ipc), Some(namespace)) => ns::inside(namespace, || ipc.finish()),
         _ => Ok(()),
     }

@@ -198,23 +198,38 @@ pub fn remove_segment(id: i32) -> Result<()> {
     check(unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) }.into()).map(drop)
 }
 
-/// The memory of a segment as a file, which no attachment of its users counts.
-pub fn open_segment(id: i32, writable: bool) -> Result<OwnedFd> {
-    let flags = if writable { 0 } else { libc::SHM_RDONLY };
-    // SAFETY: a new mapping at an address of the kernel's choice; nothing else uses it.
-    let at = unsafe { libc::shmat(id, std::ptr::null(), flags) };
-    if at as isize == -1 {
-        return Err(Errno::last());
+/// A segment that this process has attached until the value is dropped.
+#[derive(Debug)]
+pub struct Attachment {
+    at: usize,
+    writable: bool,
+}
+
+impl Attachment {
+    /// Attaches a segment; one that was removed, too, as long as somebody else has it.
+    pub fn new(id: i32, writable: bool) -> Result<Attachment> {
+        let flags = if writable { 0 } else { libc::SHM_RDONLY };
+        // SAFETY: a new mapping at an address of the kernel's choice; nothing else uses it.
+        let at = unsafe { libc::shmat(id, std::ptr::null(), flags) };
+        if at as isize == -1 { Err(Errno::last()) } else { Ok(Attachment { at: at as usize, writable }) }
     }
-    let start = format!("{:x}-", at as usize);
-    let maps = std::fs::read_to_string("/proc/thread-self/maps").unwrap_or_default();
-    let range = maps.lines().find(|line| line.starts_with(&start)).and_then(|line| line.split(' ').next());
-    let open = if writable { nix::fcntl::OFlag::O_RDWR } else { nix::fcntl::OFlag::O_RDONLY };
-    let path = format!("/proc/self/map_files/{}", range.unwrap_or_default());
-    let fd = nix::fcntl::open(path.as_str(), open | nix::fcntl::OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty());
-    // SAFETY: the mapping made above, of which no reference exists.
-    check(unsafe { libc::shmdt(at) }.into())?;
-    fd
+
+    /// The memory of the segment as a file, whose users do not count as attached.
+    pub fn memory(&self) -> Result<OwnedFd> {
+        let start = format!("{:x}-", self.at);
+        let maps = std::fs::read_to_string("/proc/thread-self/maps").unwrap_or_default();
+        let range = maps.lines().find(|line| line.starts_with(&start)).and_then(|line| line.split(' ').next());
+        let open = if self.writable { nix::fcntl::OFlag::O_RDWR } else { nix::fcntl::OFlag::O_RDONLY };
+        let path = format!("/proc/self/map_files/{}", range.unwrap_or_default());
+        nix::fcntl::open(path.as_str(), open | nix::fcntl::OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        // SAFETY: the mapping made by `new`, of which no reference exists.
+        unsafe { libc::shmdt(self.at as *const libc::c_void) };
+    }
 }
 
 /// The message at place `index` of a queue, which stays there: type and text. ENOSYS where the kernel has no

@@ -9,6 +9,7 @@ pub mod ipc;
 pub mod kcmp;
 pub mod map;
 pub mod mem;
+pub mod mqueue;
 pub mod pagemap;
 pub mod pidfd;
 pub mod probe;

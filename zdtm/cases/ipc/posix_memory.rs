@@ -1,5 +1,6 @@
 //! POSIX shared memory (a file in /dev/shm), with its name and without: mapped and through its descriptor.
 //@ flavours: [host, ns]
+//@ routes: [once, thrice, kill-engine]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_files::owned;
 use crate::tools_memory::{Area, page};
