@@ -133,11 +133,32 @@ fn owned(tree: &[Process]) -> Result<Owned> {
                 return Err(refused(process.pid, &name, *first != theirs));
             }
         }
-        if roots.is_some_and(|roots| roots != ours) {
+        if let Some(roots) = roots.filter(|roots| *roots != ours) {
+            if name == "ipc" {
+                alone(tree, &name, &roots)?;
+            }
             owned.add(live[0].speaker(), &name)?;
         }
     }
     Ok(owned)
+}
+
+/// Refuses a namespace that a process outside of the tree is in, too: what is in it does not belong to the tree alone.
+fn alone(tree: &[Process], kind: &str, namespace: &task::Namespace) -> Result<()> {
+    let pids: HashSet<Pid> = tree.iter().map(|process| process.pid).collect();
+    for pid in task::processes()?.into_iter().filter(|pid| !pids.contains(pid)) {
+        // One that has ended is in none.
+        let Ok(dir) = ProcDir::open(pid) else { continue };
+        if task::namespace(&dir, kind).is_ok_and(|theirs| theirs == *namespace) {
+            let object = format!("process {}: {kind} namespace", tree[0].pid);
+            return Err(Error::unsupported(
+                object,
+                format!("process {pid}, which is outside of the tree, is in it too"),
+            )
+            .with_help("end that process, or dump a tree that it belongs to"));
+        }
+    }
+    Ok(())
 }
 
 fn refused(pid: Pid, name: &str, differs: bool) -> Error {

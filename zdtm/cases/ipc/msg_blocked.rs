@@ -4,13 +4,13 @@
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_ipc::{queue, receive, send};
-use crate::tools_relatives::await_call;
+use crate::tools_tasks::await_state;
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let id = queue(libc::IPC_PRIVATE, 0o600)?;
     send(id, 1, b"not this")?;
     let child = gate.fork(|_| check_eq("the message", receive(id, 2, 0)?, (2, b"this".to_vec())))?;
-    await_call(child, libc::SYS_msgrcv)?;
+    await_state(child, "S")?;
     gate.checkpoint()?;
     send(id, 2, b"this")?;
     wait_ok(child)
