@@ -49,7 +49,7 @@ const fn mutation(
     Mutation { area, case, images, key, change }
 }
 
-static MUTATIONS: [Mutation; 22] = [
+static MUTATIONS: [Mutation; 28] = [
     mutation("tree", "tree/zombie_codes", "core-", "exit_code", Change::Flip(0x200)),
     mutation("tree", "tree/names", "core-", "comm", Change::Text("mutant")),
     mutation("threads", "threads/masks", "core-", "blk_sigset", Change::Flip(1 << 9)),
@@ -68,6 +68,12 @@ static MUTATIONS: [Mutation; 22] = [
     mutation("events", "events/epoll_modes", "files.img", "data", Change::Flip(1)),
     mutation("events", "events/timerfd_relative", "files.img", "insec", Change::Flip(1)),
     mutation("events", "events/signalfd_pending", "files.img", "sigmask", Change::Flip(1 << 20)),
+    mutation("events", "events/inotify_masks", "files.img", "mask", Change::Flip(1 << 9)),
+    mutation("events", "events/fanotify_marks", "files.img", "mask", Change::Flip(1 << 3)),
+    mutation("memfd", "memfd/seals", "memfd.img", "seals", Change::Flip(2)),
+    mutation("userfaultfd", "userfaultfd/protected", "stasis-file", "start", Change::Add(4096)),
+    mutation("io_uring", "io_uring/unsubmitted", "stasis-file", "submitted", Change::Add(1)),
+    mutation("bpf", "bpf/array", "files.img", "map_name", Change::Text("mutant")),
     mutation("ipc", "ipc/uts_names", "utsns-", "nodename", Change::Text("mutant")),
     mutation("ipc", "ipc/shm_attached", "ipcns-shm-", "mode", Change::Flip(1)),
     mutation("ipc", "ipc/msg_order", "ipcns-msg-", "mtype", Change::Flip(4)),

@@ -39,6 +39,8 @@ pub struct Files<'a> {
     /// For each group its members in kcmp's order: a descriptor each, the file's id and its type.
     known: HashMap<Group, Vec<(Pid, i32, u32, i32)>>,
     paths: HashMap<PathKey, u32>,
+    /// Where descriptors of files point.
+    links: Vec<(Vec<u8>, u32)>,
     /// Files that some task has mapped, by what its maps say of them and whether they are opened for writing.
     mapped: HashMap<MappedKey, u32>,
 }
@@ -47,7 +49,14 @@ impl<'a> Files<'a> {
     /// No file yet.
     pub fn new(options: &'a DumpOptions) -> Files<'a> {
         let cx = DumpContext::new(options);
-        Files { entries: Vec::new(), cx, known: HashMap::new(), paths: HashMap::new(), mapped: HashMap::new() }
+        Files {
+            entries: Vec::new(),
+            cx,
+            known: HashMap::new(),
+            paths: HashMap::new(),
+            links: Vec::new(),
+            mapped: HashMap::new(),
+        }
     }
 
     /// The descriptors of a process.
@@ -107,24 +116,31 @@ impl<'a> Files<'a> {
         let kind = kind::recognise(descriptor)?;
         let (id, r#type) = (self.cx.new_id(), kind.fd_type() as i32);
         members.insert(place, (descriptor.pid, descriptor.fd, id, r#type));
+        self.links.push((descriptor.link.clone(), id));
         let entry = kind.dump(descriptor, id, &mut self.cx)?;
         self.entries.push(entry);
         self.entries.append(&mut self.cx.more);
         Ok((id, r#type))
     }
 
-    /// Finds what epoll sets watch, when all descriptors are known. `tables` are the tasks' by a thread of each.
+    /// Finds what epoll sets, inotify and fanotify descriptors watch, when all descriptors are known. `tables` are the tasks' by a thread of each.
     pub fn find_watched(&mut self, tables: &HashMap<Pid, &[FdinfoEntry]>) -> Result<()> {
         for set in std::mem::take(&mut self.cx.epolls) {
             let table = tables.get(&set.pid).copied().unwrap_or_default();
             let numbers: HashMap<u32, u32> = table.iter().map(|fd| (fd.fd, fd.id)).collect();
             let watched = |i| self.watched_by(&set, i, &numbers);
             let files = (0..set.targets.len()).map(watched).collect::<Result<Vec<u32>>>()?;
+            if let Some(late) = files.iter().position(|id| self.cx.late.contains(id)) {
+                let number = set.targets[late].fd;
+                let reason = format!("it watches descriptor {number}, a file of /proc about a part of a process");
+                return Err(Error::unsupported(set.what.clone(), reason)
+                    .with_help("open the file below the directory of the process: /proc/PID/mounts"));
+            }
             if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == set.id) {
                 set.settle(&files, table, entry, &mut self.cx);
             }
         }
-        Ok(())
+        self.cx.find_watched(&mut self.entries)
     }
 
     /// The file of an epoll set's registration: what its number stands for now, or any of the tree.
@@ -162,6 +178,13 @@ impl<'a> Files<'a> {
             target.fd
         );
         Err(Error::unsupported(set.what.clone(), reason).with_help("remove it from the set before it is closed"))
+    }
+
+    /// Completes what kinds could not know before all descriptors and areas were known. `tables` are the descriptors of
+    /// each live process: its pid, a thread of it and its table.
+    pub fn settle(&mut self, tables: &[(Pid, Pid, &[FdinfoEntry])]) -> Result<()> {
+        kind::userfaultfd::settle(&mut self.cx, tables)?;
+        kind::io_uring::settle(&mut self.cx, tables, &self.entries, &self.links)
     }
 
     /// Notes what eventfds said that were asked.
@@ -217,8 +240,8 @@ impl<'a> Files<'a> {
             body: fdinfo::Body::None,
             other: Vec::new(),
         };
-        let descriptor = Descriptor { pid, fd: -1, link, stat, info, copy };
-        let entry = kind::regfile::dump_path(&descriptor, id, &mut self.cx)?;
+        let descriptor = Descriptor { pid, fd: kind::NO_NUMBER, link, stat, info, copy };
+        let entry = kind::dump_path(&descriptor, id, &mut self.cx)?;
         self.entries.push(entry);
         self.paths.insert(key, id);
         Ok(id)

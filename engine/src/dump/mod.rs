@@ -2,6 +2,7 @@
 //!
 //! On every way out but success with the tree killed, dropping the frozen threads gives them back what they had.
 
+mod aio;
 mod cgroup;
 mod check;
 pub mod core;
@@ -16,6 +17,7 @@ mod outside;
 mod pages;
 mod seccomp;
 mod sharing;
+mod userfaults;
 mod write;
 
 use crate::cancel;
@@ -85,6 +87,7 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
     sys::file::widen_table();
     let out = NewImageDir::create(&options.common.images_dir, options.sync)?;
     fault::point("begin")?;
+    check::root(options.pid)?;
     let started = Instant::now();
     let mut cgroup = Cgroup::find(options)?;
     let mut tree = freeze::freeze(options.pid, options.common.timeout, &mut cgroup)?;
@@ -150,6 +153,8 @@ fn collect_all<'a>(
     };
     collected.files.cx.queues = collected.namespaces.take_queues();
     collected.files.cx.tree = tree.iter().map(|process| process.pid).collect();
+    let threads = tree.iter().flat_map(|process| process.threads.iter().map(|thread| thread.seized.tid()));
+    collected.files.cx.threads = threads.filter(|tid| !collected.files.cx.tree.contains(tid)).collect();
     let shared = Shared::find(tree)?;
     let outside = parallel::map(tree, |p| (!p.is_zombie()).then(|| OutsideProcess::read(p)).transpose())?;
     let mut live = 0;
@@ -181,6 +186,9 @@ fn collect_all<'a>(
     collected.files.find_watched(&tables)?;
     collected.files.cx.queues.iter().try_for_each(|queues| queues.check(&collected.files.cx.tree))?;
     collected.namespaces.finish(&mut collected.segments)?;
+    let of_process = |p: &OfProcess| Some((p.pid, p.speaker, table(p.ids.as_ref()?.files_id)?));
+    let tables: Vec<_> = collected.processes.iter().filter_map(of_process).collect();
+    collected.files.settle(&tables)?;
     Ok(collected)
 }
 
@@ -266,8 +274,9 @@ fn collect_process(
         let locked = process.status.vm_locked.unwrap_or(0) > 0;
         let room =
             inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
-        ask(process, &posix, &room, ids.files_id, collected)?
+        ask(process, &posix, &areas, &room, ids.files_id, collected)?
     };
+    refuse_own_rings(process, &of_threads)?;
     let memory =
         memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
     let seccomp = process.threads.iter().map(|t| collected.filters.of_thread(t)).collect::<Result<Vec<_>>>()?;
@@ -277,11 +286,12 @@ fn collect_process(
         task.vma_names = memory.names;
         task.vma_flags = memory.flags;
         task.adjustments = std::mem::take(&mut of_process.adjustments);
+        task.vdso_written = memory.vdso_written.then_some(true);
         task.guards = memory.guards.iter().map(|&(start, end)| StasisGuard { start, end }).collect();
     }
     collected.restarts.append(&mut extras.restarts);
     collected.tasks.append(&mut extras.tasks);
-    let mm = mm(process, &of_process, exe, memory.vmas, &areas, &mut buffer)?;
+    let mm = mm(process, &of_process, exe, memory.vmas, &mut buffer)?;
     Ok(OfProcess {
         pid: process.pid,
         speaker: pid,
@@ -298,6 +308,7 @@ fn collect_process(
 fn ask(
     process: &mut Process,
     posix: &[timers::Timer],
+    areas: &[smaps::Area],
     room: &inside::Room<'_>,
     table: u32,
     collected: &mut Collected<'_>,
@@ -313,8 +324,16 @@ fn ask(
         }
         None => Vec::new(),
     };
-    let semaphores = namespaces.asked_of(process);
-    let about = inside::About { timers: posix, eventfds: &eventfds, semaphores, notices: &notices };
+    let rings = aio::rings(areas);
+    aio::settle(process.speaker(), &rings, files.cx.options.common.timeout)?;
+    let about = inside::About {
+        timers: posix,
+        eventfds: &eventfds,
+        semaphores: namespaces.asked_of(process),
+        notices: &notices,
+        rings: &rings,
+        io_uring: !files.cx.rings.found.is_empty(),
+    };
     let (mut of_process, of_threads) = inside::ask(process, &about, room)?;
     files.set_semaphores(&of_process.semaphores);
     namespaces.check_adjustments(process.pid, &mut of_process.adjustments)?;
@@ -324,19 +343,28 @@ fn ask(
     Ok((of_process, of_threads))
 }
 
+/// Refuses threads that enter an io_uring instance by a number of their own.
+fn refuse_own_rings(process: &Process, threads: &[inside::OfThread]) -> Result<()> {
+    match process.threads.iter().zip(threads).find(|(_, thread)| thread.has_ring) {
+        None => Ok(()),
+        Some((thread, _)) => {
+            let reason = "it has registered an io_uring instance for itself (IORING_REGISTER_RING_FDS)";
+            Err(Error::unsupported(format!("thread {}", thread.seized.tid()), reason))
+        }
+    }
+}
+
 /// The message of an address space.
 fn mm(
     process: &Process,
     inside: &inside::OfProcess,
     exe_file_id: u32,
     vmas: Vec<crate::image::proto::VmaEntry>,
-    areas: &[smaps::Area],
     buffer: &mut Vec<u8>,
 ) -> Result<MmEntry> {
     let dir = process.dir.thread(process.speaker())?;
     // A dead leader shows no addresses; its threads do.
     let stat = crate::proc::stat::read(&dir, buffer)?;
-    let heap = areas.iter().find(|a| a.mapping.kind() == crate::proc::maps::Name::Heap);
     Ok(MmEntry {
         mm_start_code: stat.start_code,
         mm_end_code: stat.end_code,
@@ -344,7 +372,7 @@ fn mm(
         mm_end_data: stat.end_data,
         mm_start_stack: stat.start_stack,
         mm_start_brk: stat.start_brk,
-        mm_brk: heap.map_or(stat.start_brk, |a| a.mapping.range.end),
+        mm_brk: inside.brk,
         mm_arg_start: stat.arg_start,
         mm_arg_end: stat.arg_end,
         mm_env_start: stat.env_start,
@@ -353,7 +381,7 @@ fn mm(
         mm_saved_auxv: task::auxv(&dir, task::Word::Eight, buffer)?,
         vmas,
         dumpable: Some(inside.dumpable),
-        aios: Vec::new(),
+        aios: inside.contexts.clone(),
         thp_disabled: Some(inside.thp_disable & 1 != 0),
     })
 }

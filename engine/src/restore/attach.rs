@@ -7,7 +7,7 @@ use super::namespaces;
 use super::tree::Tree;
 use crate::error::{Error, Result};
 use crate::image::kinds;
-use crate::kind::{self, eventpoll, locks};
+use crate::kind::{self, eventpoll, io_uring, locks};
 use crate::ns::mqueue;
 use std::collections::HashSet;
 
@@ -21,8 +21,9 @@ pub fn run(images: &Images, tree: &Tree) -> Result<()> {
             lock.pid
         )));
     }
+    let more = images.dir.read_all(kinds::STASIS_FILE.single())?;
     let mut work = Vec::new();
-    let (mut attached, mut registered) = (HashSet::new(), HashSet::new());
+    let (mut attached, mut registered, mut buffered) = (HashSet::new(), HashSet::new(), HashSet::new());
     for (i, task) in images.tasks.iter().enumerate() {
         let mut calls = Vec::new();
         for fd in task.live.iter().flat_map(|live| &images.tables[&live.ids.files_id]) {
@@ -36,6 +37,7 @@ pub fn run(images: &Images, tree: &Tree) -> Result<()> {
             let table = &images.tables[&live.ids.files_id];
             calls.extend(eventpoll::register_signals(table, &images.files, &mut registered));
             calls.extend(mqueue::register(&images.queues, task.pid(), table, &images.files)?);
+            calls.extend(io_uring::register_buffers(task.pid(), table, &more, &mut buffered)?);
         }
         calls.extend(locks::attach(&held, task.pid())?);
         calls.extend(namespaces::adjustments(images, i)?);

@@ -12,10 +12,6 @@ use zerocopy::IntoBytes;
 /// How a thread that asked for nothing is told of corrupted memory.
 const MCE_KILL_DEFAULT: u64 = 2;
 
-fn own_status() -> Result<Status> {
-    Ok(status::read(&ProcDir::current()?, &mut Vec::new())?)
-}
-
 /// Adds the calls by which a fresh process, whose directory in /proc is `dir`, takes the defaults, where it has
 /// something else from the engine.
 pub fn shed(batch: &mut Batch, dir: &ProcDir) -> Result<()> {
@@ -43,7 +39,8 @@ pub fn shed(batch: &mut Batch, dir: &ProcDir) -> Result<()> {
 
 /// Tells what the restored processes have from the engine and did not have before.
 pub fn tell(images: &Images) -> Result<()> {
-    for what in kept(images, &own_status()?) {
+    let own = status::read(&ProcDir::current()?, &mut Vec::new())?;
+    for what in kept(images, &own) {
         tracing::warn!("the engine runs with {what}: so do the restored processes, some of which did not before");
     }
     Ok(())

@@ -4,15 +4,15 @@
 use super::crew::Program;
 use super::load::{Images, LiveImage};
 use super::seed::Layout;
-use super::segments;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{IpcShmEntry, StasisAdjustment, VmaEntry};
+use crate::kind::segment;
 use crate::kind::{BatchCall, RestoreContext};
 use crate::ns::{self, Owned, undo};
 use crate::sys::{self, ipc::Attachment};
 use stasis_arch::native;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 /// The tree's own namespaces.
@@ -59,7 +59,8 @@ fn fill(images: &Images, entry: &IpcShmEntry, bytes: &[u8], memory: OwnedFd) -> 
         let size = entry.size.checked_next_multiple_of(page).unwrap_or(u64::MAX);
         // Written to, a file with part of a page at its end would grow.
         let mapped = entry.hugetlb_flag.is_some() || size != entry.size;
-        return segments::fill(images, id, memory, size, mapped);
+        let Some(map) = images.segments.get(&id) else { return Ok(()) };
+        return segment::fill(&images.dir, map, memory.as_fd(), size, mapped);
     }
     let bytes = &bytes[..bytes.len().min(entry.size as usize)];
     File::from(memory).write_all_at(bytes, 0).doing(|| format!("fill segment {id} of shared memory"))

@@ -10,7 +10,7 @@ use super::seed::{self, Layout};
 use crate::error::{Doing, Error, Result};
 use crate::options::RestoreOptions;
 use crate::remote::Batch;
-use crate::sys::clone::CloneArgs;
+use crate::sys::clone::{CloneArgs, Parent};
 use crate::sys::ptrace::{self, Event, options};
 use crate::sys::{self, Errno, Pid};
 use std::collections::HashMap;
@@ -167,17 +167,26 @@ impl<'a> Grower<'a> {
         Batch::new(at, len, 1024)
     }
 
-    /// Starts the seed as a child of ours.
+    /// Whose child the root becomes.
+    fn parent(&self) -> Parent {
+        // The end of an engine that only restores is not the death that a root asked to be told of.
+        let mut threads = self.images.tasks[0].threads.iter().filter_map(|t| t.core.thread_core.as_ref());
+        match () {
+            () if self.options.sibling => Parent::OfEngine,
+            () if self.options.detached && threads.any(|t| t.pdeath_sig.is_some()) => Parent::OfOrphans,
+            () => Parent::Engine,
+        }
+    }
+
+    /// Starts the seed, which we trace.
     fn sow(&mut self, pid: u32) -> Result<Member> {
         let pid = Pid::from_raw(pid as i32);
         let program = seed::program(&self.layout)?;
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing(|| "make a pipe")?;
         let gate = (read.as_fd(), write.as_fd());
-        let child = super::pids::when_given_back(pid, || {
-            let namespaces = self.images.namespaces.clone_flags();
-            sys::clone::spawn_seed(pid, program.as_fd(), gate, self.options.sibling, namespaces)
-        })
-        .map_err(|errno| cannot_clone(pid, errno))?;
+        let namespaces = self.images.namespaces.clone_flags();
+        let spawn = || sys::clone::spawn_seed(pid, program.as_fd(), gate, self.parent(), namespaces);
+        let child = super::pids::when_given_back(pid, spawn).map_err(|errno| cannot_clone(pid, errno))?;
         let guard = Newborn(Some(child));
         ptrace::seize(child, OPTIONS).doing(|| format!("attach to the new process {child}"))?;
         nix::unistd::write(&write, b"g").doing(|| "start the new process")?;

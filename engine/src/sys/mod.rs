@@ -1,6 +1,7 @@
 //! Every unsafe line of the engine that talks to the kernel: thin wrappers of the calls that nix lacks, each with the
 //! kernel's own words and units. Nothing here decides anything.
 
+pub mod bpf;
 pub mod clone;
 pub mod event;
 pub mod file;
@@ -10,6 +11,7 @@ pub mod kcmp;
 pub mod map;
 pub mod mem;
 pub mod mqueue;
+pub mod notify;
 pub mod pagemap;
 pub mod pidfd;
 pub mod probe;
@@ -17,6 +19,8 @@ pub mod process;
 pub mod ptrace;
 pub mod task;
 pub mod undo;
+pub mod uring;
+pub mod userfault;
 pub mod vector;
 
 use std::fmt;

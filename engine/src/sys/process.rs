@@ -1,6 +1,6 @@
 //! The engine's own processes: fork(2), what a parent's death does, and the signals that ask for an end.
 
-use super::{Errno, Pid, Result, check};
+use super::{Errno, Pid, RemoteAddr, Result, check};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// The two that a fork returns in.
@@ -19,6 +19,13 @@ static PASS_TO: AtomicI32 = AtomicI32::new(0);
 
 /// Signals that ask for an end.
 const ENDING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
+/// Where the vDSO of this process is. `None` where the kernel gives none.
+pub fn own_vdso() -> Option<RemoteAddr> {
+    // SAFETY: only reads the auxiliary vector.
+    let at = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
+    (at != 0).then_some(RemoteAddr(at))
+}
 
 /// Forks a process that has one thread. The child gets SIGTERM when the thread that calls this is gone; the parent
 /// passes signals that ask for an end on to the child.

@@ -3,8 +3,8 @@
 //@ witness: -inode # the hidden file behind private huge pages is the kernel's own and new
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_maps::{kib, smaps_of, vm_flags};
-use crate::tools_memory::{Area, RW, allow_huge_pages, meminfo, page};
+use crate::tools_maps::{allow_huge_pages, kib, meminfo, smaps_of, vm_flags};
+use crate::tools_memory::{Area, RW, page};
 use crate::tools_relatives::{arrive, await_word, shared_word};
 
 pub fn run(gate: &mut Gate) -> Verdict {
