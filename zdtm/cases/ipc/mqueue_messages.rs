@@ -15,8 +15,5 @@ pub fn run(gate: &mut Gate) -> Verdict {
     check_eq("the attributes", attributes(&queue)?, before)?;
     check_eq("one more", send(&queue, 1, b"no"), Err(nix::errno::Errno::EAGAIN))?;
     let other = open(c"/zdtm", libc::O_RDONLY | libc::O_NONBLOCK, 0, 0)?;
-    check_messages(
-        &other,
-        &[(32767, b"a"), (5, b"b"), (1, b"c"), (1, b"d"), (1, &long), (0, b""), (0, b"last")],
-    )
+    check_messages(&other, &[(32767, b"a"), (5, b"b"), (1, b"c"), (1, b"d"), (1, &long), (0, b""), (0, b"last")])
 }

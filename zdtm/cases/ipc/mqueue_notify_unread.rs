@@ -12,8 +12,13 @@ pub fn run(gate: &mut Gate) -> Verdict {
     set.thread_block()?;
     let (writer, silent) = (open(c"/zdtm", NEW, 5, 64)?, open(c"/zdtm-silent", NEW | libc::O_NONBLOCK, 3, 100)?);
     let all = [(9, &b"first"[..]), (2, &[7; 64]), (2, b""), (0, b"last")];
-    all.iter().rev().filter(|(priority, _)| *priority != 2).try_for_each(|(priority, text)| send(&writer, *priority, text))?;
-    all.iter().filter(|(priority, _)| *priority == 2).try_for_each(|(priority, text)| send(&writer, *priority, text))?;
+    all.iter()
+        .rev()
+        .filter(|(priority, _)| *priority != 2)
+        .try_for_each(|(priority, text)| send(&writer, *priority, text))?;
+    all.iter()
+        .filter(|(priority, _)| *priority == 2)
+        .try_for_each(|(priority, text)| send(&writer, *priority, text))?;
     send(&silent, 1, b"unread")?;
     let name = open(c"/zdtm", libc::O_RDONLY | libc::O_NONBLOCK, 0, 0)?;
     drop(writer);

@@ -10,7 +10,8 @@ use std::fs::OpenOptions;
 pub fn run(gate: &mut Gate) -> Verdict {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(gate.path("semaphore"))?;
     file.set_len(crate::tools_memory::page() as u64)?;
-    let (memory, named) = (Area::shared(1)?, Area::file(1, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, &file, 0)?);
+    let (memory, named) =
+        (Area::shared(1)?, Area::file(1, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, &file, 0)?);
     let both = [&memory, &named].map(|area| area.at(0) as *mut libc::sem_t);
     let mut children = Vec::new();
     for semaphore in both {
