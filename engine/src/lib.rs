@@ -45,6 +45,7 @@ pub mod image;
 pub mod kind;
 pub mod log;
 mod netlink;
+mod ns;
 pub mod options;
 mod parallel;
 pub mod proc;

@@ -18,6 +18,7 @@ pub mod locks;
 pub mod maker;
 pub mod memfd;
 mod mounts;
+mod mqueue;
 mod pidfd;
 mod pipe;
 mod pipe_data;
@@ -60,6 +61,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &pipe::Pipe,
     &fifo::Fifo,
     &sk_unix::SkUnix,
+    &mqueue::Mqueue,
     &memfd::Memfd,
     &regfile::RegFile,
 ];

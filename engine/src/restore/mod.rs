@@ -15,6 +15,7 @@ mod late;
 mod load;
 mod memory;
 mod moves;
+mod namespaces;
 mod needs;
 mod pids;
 mod release;
@@ -71,6 +72,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     inherited::tell(&images)?;
     let mut tree = tree::grow(&images, options, &needs, &plan)?;
     let forking = started.elapsed();
+    let made = namespaces::build(&images, &mut cx)?;
     files::open_rest(&images, &tree, &late, &mut cx)?;
     fault::point("files")?;
     memory::build_and_verify(&images, &tree, &needs, &plan)?;
@@ -86,6 +88,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     threads::spawn(&images, &mut tree)?;
     late.run(&images, &tree, &mut cx)?;
     attach::run(&images, &tree)?;
+    namespaces::finish(&images, made)?;
     let own = threads::Defaults::read()?;
     release::bury(&images, &mut tree, &own.creds)?;
     // Actions before any queue: setting one to "ignore" empties the queues of all threads.

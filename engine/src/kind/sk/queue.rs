@@ -4,7 +4,7 @@
 
 use crate::error::{Doing, Error, Result};
 use crate::guardian;
-use crate::image::proto::{SkPacketEntry, StasisMessage, StasisUcred};
+use crate::image::proto::{SkPacketEntry, StasisSkMessage, StasisUcred};
 use crate::proc::fdinfo::Body;
 use crate::proc::{ProcDir, fdinfo};
 use crate::sys::socket::{self, Received, Ucred, option};
@@ -153,7 +153,7 @@ const RIGHTS: u32 = libc::SCM_RIGHTS as u32;
 
 impl Queues {
     /// Adds what waits in the socket `id`, which is called `what`. Returns what CRIU's entries do not say of it.
-    pub fn add(&mut self, id: u32, what: &str, messages: Vec<Message>) -> Vec<StasisMessage> {
+    pub fn add(&mut self, id: u32, what: &str, messages: Vec<Message>) -> Vec<StasisSkMessage> {
         let mut more = Vec::new();
         for (index, message) in messages.into_iter().enumerate() {
             let mut entry = SkPacketEntry { id_for: id, length: message.bytes.len() as u32, scm: Vec::new() };
@@ -166,7 +166,7 @@ impl Queues {
             }
             self.entries.push((entry, message.bytes));
             if !message.name.is_empty() || message.creds.is_some() {
-                more.push(StasisMessage {
+                more.push(StasisSkMessage {
                     index: index as u32,
                     name: (!message.name.is_empty()).then_some(message.name),
                     creds: message.creds.map(ucred),

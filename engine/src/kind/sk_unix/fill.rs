@@ -7,7 +7,7 @@ use super::make::{Made, Packet, new_socket};
 use super::name::{Names, Reach};
 use super::{EXTERN, LISTEN, by_connection};
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{StasisMessage, StasisSocketEntry, UnixSkEntry};
+use crate::image::proto::{StasisSkMessage, StasisSocketEntry, UnixSkEntry};
 use crate::kind::regfile::open_below;
 use crate::sys::{self, Errno, socket};
 use nix::fcntl::{OFlag, ResolveFlag};
@@ -187,7 +187,7 @@ impl Work<'_> {
         from: BorrowedFd<'_>,
         (entry, bytes): &Packet,
         to: Option<&[u8]>,
-        more: Option<&StasisMessage>,
+        more: Option<&StasisSkMessage>,
         piece: Option<usize>,
     ) -> sys::Result<()> {
         let file = |id| self.cx.open.get(&id).map(|fd| fd.as_raw_fd()).ok_or(Errno::EBADF);
@@ -357,17 +357,17 @@ impl Work<'_> {
 const LARGEST: usize = 64 << 10;
 
 /// Whether a message is but bytes.
-fn is_plain((entry, _): &Packet, more: Option<&StasisMessage>) -> bool {
+fn is_plain((entry, _): &Packet, more: Option<&StasisSkMessage>) -> bool {
     entry.scm.is_empty() && more.is_none_or(|more| more.creds.is_none())
 }
 
 /// What was said of a message beside its entry.
-fn message(more: &StasisSocketEntry, index: usize) -> Option<&StasisMessage> {
+fn message(more: &StasisSocketEntry, index: usize) -> Option<&StasisSkMessage> {
     more.messages.iter().find(|message| message.index as usize == index)
 }
 
 /// The name of who sent a message; empty for none.
-fn sender(message: Option<&StasisMessage>) -> &[u8] {
+fn sender(message: Option<&StasisSkMessage>) -> &[u8] {
     message.and_then(|message| message.name.as_deref()).unwrap_or_default()
 }
 
