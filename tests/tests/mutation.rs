@@ -49,7 +49,7 @@ const fn mutation(
     Mutation { area, case, images, key, change }
 }
 
-static MUTATIONS: [Mutation; 18] = [
+static MUTATIONS: [Mutation; 21] = [
     mutation("tree", "tree/zombie_codes", "core-", "exit_code", Change::Flip(0x200)),
     mutation("tree", "tree/names", "core-", "comm", Change::Text("mutant")),
     mutation("threads", "threads/masks", "core-", "blk_sigset", Change::Flip(1 << 9)),
@@ -67,6 +67,9 @@ static MUTATIONS: [Mutation; 18] = [
     mutation("events", "events/eventfd_counter", "files.img", "counter", Change::Add(1)),
     mutation("events", "events/epoll_modes", "files.img", "data", Change::Flip(1)),
     mutation("events", "events/timerfd_relative", "files.img", "insec", Change::Flip(1)),
+    mutation("terminals", "terminals/pair", "tty-info", "c_lflag", Change::Flip(8)),
+    mutation("terminals", "terminals/pair", "tty-info", "ws_col", Change::Add(1)),
+    mutation("terminals", "terminals/session", "tty-info", "pgrp", Change::Add(1)),
     mutation("events", "events/signalfd_pending", "files.img", "sigmask", Change::Flip(1 << 20)),
 ];
 

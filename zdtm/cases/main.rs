@@ -19,6 +19,7 @@ mod tools_sched;
 mod tools_signals;
 mod tools_spin;
 mod tools_tasks;
+mod tools_terminals;
 mod tools_threads;
 mod tools_timers;
 #[cfg(cpu = "x86")]

@@ -22,6 +22,7 @@ use crate::error::{Doing, Error, Result};
 use crate::fault;
 use crate::image::NewImageDir;
 use crate::image::proto::{FdinfoEntry, FsEntry, MmEntry, StasisGuard, StasisRestartEntry, StasisTaskEntry};
+use crate::kind::tty::Member;
 use crate::options::{AfterDump, CpuCap, DumpOptions};
 use crate::parallel;
 use crate::proc::{smaps, task, timers};
@@ -162,7 +163,23 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
     let of_task = |p: &OfProcess| Some((p.speaker, table(p.ids.as_ref()?.files_id)?));
     let tables = collected.processes.iter().filter_map(of_task).collect();
     collected.files.find_watched(&tables)?;
+    find_terminals(tree, options, &mut collected)?;
     Ok(collected)
+}
+
+/// Finds out whom the terminals control.
+fn find_terminals(tree: &[Process], options: &DumpOptions, collected: &mut Collected<'_>) -> Result<()> {
+    let live = tree.iter().filter(|process| !process.is_zombie());
+    let member = |process: &Process| {
+        let (stat, pid) = (&process.stat, process.pid);
+        Member { pid, sid: stat.session, terminal: stat.terminal(), foreground: stat.tpgid }
+    };
+    let members: Vec<Member> = live.map(member).collect();
+    for pid in collected.files.cx.terminals.settle(&members, options)? {
+        let of_process = collected.tasks.iter_mut().find(|task| task.tid == pid.as_raw() as u32);
+        of_process.into_iter().for_each(|task| task.no_terminal = Some(true));
+    }
+    Ok(())
 }
 
 /// The numbers of what processes share.

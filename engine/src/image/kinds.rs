@@ -290,6 +290,8 @@ kinds! {
     STASIS_PIPE "stasis-pipe.img" Common(0x5354_5006) StasisPipeEntry;
     /// What open files have that CRIU's messages have no field for.
     STASIS_FILE "stasis-file.img" Common(0x5354_4609) StasisFileEntry;
+    /// What terminals have that CRIU's messages have no field for.
+    STASIS_TTY "stasis-tty.img" Common(0x5354_740a) StasisTtyEntry;
     /// The CPU, where CRIU's message has no place for it.
     STASIS_CPU "stasis-cpu.img" Common(0x5354_4308) StasisCpuEntry;
     /// What a complete directory holds.

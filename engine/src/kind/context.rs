@@ -6,6 +6,7 @@ use super::ghost::{self, Ghosts, LinkRemaps};
 use super::locks::Locks;
 use super::mounts::Mounts;
 use super::pipe_data::{Contents, Pipes};
+use super::tty;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FileEntry, FownEntry, StasisFileEntry};
 use crate::image::{ImageDir, NewImageDir, kinds};
@@ -30,6 +31,8 @@ pub struct DumpContext<'a> {
     pub locks: Locks,
     /// What the files have that CRIU's messages have no field for.
     pub extras: Vec<StasisFileEntry>,
+    /// Terminals.
+    pub terminals: tty::Terminals,
     /// Epoll sets whose watched files are to be found when all descriptors are known.
     pub epolls: Vec<Watching>,
     /// The processes of the tree.
@@ -54,6 +57,7 @@ impl<'a> DumpContext<'a> {
             fifos: Contents::of_fifos(),
             locks: Locks::default(),
             extras: Vec::new(),
+            terminals: tty::Terminals::default(),
             epolls: Vec::new(),
             tree: HashSet::new(),
             eventfds: Vec::new(),
@@ -90,6 +94,7 @@ impl DumpContext<'_> {
         if !more.is_empty() {
             out.write_all(kinds::STASIS_PIPE.single(), &more)?;
         }
+        self.terminals.write(out)?;
         if !self.extras.is_empty() {
             out.write_all(kinds::STASIS_FILE.single(), &self.extras)?;
         }
@@ -124,6 +129,8 @@ pub struct RestoreContext<'a> {
     pub pipes: Pipes,
     /// The same for fifos.
     pub fifos: Pipes,
+    /// Terminals.
+    pub terminals: tty::Made,
     /// Deleted files, by the id of the file that shows them.
     pub ghosts: ghost::Restorer,
     late: Vec<(OwnedFd, Late)>,
@@ -157,6 +164,7 @@ impl<'a> RestoreContext<'a> {
             ended: HashMap::new(),
             pipes: Pipes::load(images, kinds::PIPES_DATA.single(), false)?,
             fifos: Pipes::load(images, kinds::FIFO_DATA.single(), true)?,
+            terminals: tty::Made::load(images)?,
             ghosts: ghost::Restorer::load(images)?,
             late: Vec::new(),
         })

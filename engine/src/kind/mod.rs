@@ -21,6 +21,7 @@ mod signalfd;
 #[cfg(test)]
 mod tests;
 mod timerfd;
+pub mod tty;
 
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FileEntry, FownEntry};
@@ -43,6 +44,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &pidfd::Pidfd,
     &pipe::Pipe,
     &fifo::Fifo,
+    &tty::Tty,
     &regfile::RegFile,
 ];
 
@@ -187,9 +189,6 @@ fn unsupported(descriptor: &Descriptor) -> Error {
         l if l.starts_with("anon_inode:landlock") => "Landlock rule sets are",
         l if l.starts_with("anon_inode:seccomp") => "seccomp listeners are",
         l if l.starts_with("/memfd:") => "memfds are",
-        l if l.starts_with("/dev/pts/") || l.starts_with("/dev/tty") || l == "/dev/ptmx" || l == "/dev/console" => {
-            "terminals are"
-        }
         l if l.contains(":[") && !l.starts_with('/') => "objects of this kind are",
         _ => match descriptor.file_type() {
             SFlag::S_IFCHR | SFlag::S_IFBLK => "this device is",

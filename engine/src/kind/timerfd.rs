@@ -36,7 +36,7 @@ impl Kind for Timerfd {
             // Asked afterwards: rather a microsecond late than early.
             let nanoseconds = left + event::now(state.clock).doing(doing)?;
             let deadline = Some(StasisDeadline { nanoseconds, boot_id: boot_id()? });
-            cx.extras.push(StasisFileEntry { id, deadline, watched: Vec::new() });
+            cx.extras.push(StasisFileEntry { id, deadline, ..StasisFileEntry::default() });
         }
         let tfd = TimerfdEntry {
             id,

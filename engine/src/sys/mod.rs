@@ -14,6 +14,7 @@ pub mod probe;
 pub mod process;
 pub mod ptrace;
 pub mod task;
+pub mod tty;
 pub mod undo;
 pub mod vector;
 

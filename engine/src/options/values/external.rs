@@ -71,7 +71,7 @@ pub enum External {
 impl External {
     /// Whether the engine can do it already.
     pub fn built(&self) -> bool {
-        matches!(self, External::File { .. })
+        matches!(self, External::File { .. } | External::Tty { .. })
     }
 }
 
@@ -181,7 +181,8 @@ pub enum InheritKey {
 impl InheritKey {
     /// Whether the engine can do it already.
     pub fn built(&self) -> bool {
-        matches!(self, InheritKey::Pipe { .. } | InheritKey::File { .. } | InheritKey::Path(_))
+        use InheritKey::{File, Path, Pipe, Tty};
+        matches!(self, Pipe { .. } | File { .. } | Tty { .. } | Path(_))
     }
 }
 
