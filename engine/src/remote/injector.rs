@@ -127,7 +127,10 @@ impl<'t> Injector<'t> {
     /// Runs a batch in each thread named by its index, in waves side by side, and fetches the results.
     pub fn run(&mut self, batches: &mut [(usize, Batch)]) -> Result<()> {
         for wave in batches.chunks_mut(WAVE) {
-            crate::cancel::check()?;
+            // What a batch took it puts back, and another may have to put right what this one put back.
+            let whole = wave.iter().any(|(_, batch)| batch.is_whole());
+            let go_on = || if whole { Ok(()) } else { crate::cancel::check() };
+            go_on()?;
             Batch::send_all(wave.iter().map(|(_, batch)| batch), self.pid)?;
             for (index, batch) in wave.iter() {
                 let park = self.park(*index);
@@ -143,7 +146,7 @@ impl<'t> Injector<'t> {
                 // A dump that is given up does not wait for the end of its questions. (Single calls are waited for: what
                 // they do must be known.)
                 let through = || sys::mem::read_word(pid, at).map(|ret| ret as i64 != NOT_RUN);
-                let done = || Ok(crate::cancel::requested() || through()?);
+                let done = || Ok((!batch.is_whole() && crate::cancel::requested()) || through()?);
                 let waited = poll(&mut self.threads[*index], BATCH, done);
                 let asked = self.threads[*index].ask_to_halt();
                 outcome = outcome.and(waited).and(asked);
@@ -153,7 +156,7 @@ impl<'t> Injector<'t> {
                 let halted = self.threads[*index].await_halt();
                 outcome = outcome.and(halted.and_then(|regs| self.check_place(*index, regs)).map(drop));
             }
-            outcome.and_then(|()| crate::cancel::check())?;
+            outcome.and_then(|()| go_on())?;
             fault::point("after a batch")?;
             Batch::fetch_all(wave.iter_mut().map(|(_, batch)| batch), self.pid)?;
         }
