@@ -54,7 +54,7 @@ fn with_journal<T>(f: impl FnOnce(&mut Journal) -> T) -> T {
 pub fn main(path: &Path) -> anyhow::Result<ExitCode> {
     let spec = Spec::read(path)?;
     die_with_parent()?;
-    if spec.session == Session::Shell {
+    if matches!(spec.session, Session::Shell | Session::Terminal) {
         nix::unistd::setsid().context("failed to make a session")?;
     }
     // The engine is to run with nothing blocked, as from a shell.

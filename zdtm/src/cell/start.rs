@@ -16,6 +16,9 @@ pub fn main(session: Session, cases: &Path, case: &str, dir: &Path) -> anyhow::R
     if session == Session::Own {
         nix::unistd::setsid().context("failed to make a session")?;
     }
+    if session == Session::Terminal {
+        super::terminal::come_to_front().context("failed to come to the foreground")?;
+    }
     umask(Mode::from_bits_truncate(0o022));
     sys::fresh_signals().context("failed to reset signals")?;
     sys::close_on_exec_from(3).context("failed to close descriptors")?;
