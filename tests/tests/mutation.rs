@@ -49,7 +49,7 @@ const fn mutation(
     Mutation { area, case, images, key, change }
 }
 
-static MUTATIONS: [Mutation; 21] = [
+static MUTATIONS: [Mutation; 22] = [
     mutation("tree", "tree/zombie_codes", "core-", "exit_code", Change::Flip(0x200)),
     mutation("tree", "tree/names", "core-", "comm", Change::Text("mutant")),
     mutation("threads", "threads/masks", "core-", "blk_sigset", Change::Flip(1 << 9)),
@@ -70,6 +70,7 @@ static MUTATIONS: [Mutation; 21] = [
     mutation("terminals", "terminals/pair", "tty-info", "c_lflag", Change::Flip(8)),
     mutation("terminals", "terminals/pair", "tty-info", "ws_col", Change::Add(1)),
     mutation("terminals", "terminals/session", "tty-info", "pgrp", Change::Add(1)),
+    mutation("terminals", "terminals/queued_raw", "tty-data", "data", Change::Payload),
     mutation("events", "events/signalfd_pending", "files.img", "sigmask", Change::Flip(1 << 20)),
 ];
 

@@ -16,6 +16,7 @@ mod tools_programs;
 mod tools_relatives;
 mod tools_rlimits;
 mod tools_sched;
+mod tools_screens;
 mod tools_signals;
 mod tools_spin;
 mod tools_tasks;

@@ -5,6 +5,7 @@ use super::freeze::Process;
 use crate::check::kernel;
 use crate::error::Result;
 use crate::kind::eventfd::Unsaid;
+use crate::kind::tty::{Queued, Queues};
 use crate::proc::task;
 use crate::proc::timers::Timer;
 use crate::remote::{Batch, Handle, Injector, Leftover, Place, Seized};
@@ -73,6 +74,8 @@ pub struct OfProcess {
     pub lock_future: i32,
     /// The files of the eventfds that were asked and are semaphores.
     pub semaphores: Vec<u32>,
+    /// What was queued in the pairs of terminals that were asked, by number.
+    pub queued: Vec<(u32, Queued)>,
     /// The resource limits by number: soft and hard. From outside, another user's would be refused.
     pub limits: Vec<(u64, u64)>,
 }
@@ -115,6 +118,8 @@ pub struct About<'a> {
     pub timers: &'a [Timer],
     /// Eventfds that do not say of themselves what they are.
     pub eventfds: &'a [Unsaid],
+    /// Pairs of terminals that may have something queued.
+    pub queues: &'a [Queues],
 }
 
 /// Where the process has room for what we lend it.
@@ -172,9 +177,11 @@ pub fn ask(process: &mut Process, about: &About<'_>, room: &Room<'_>) -> Result<
 fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
     let pid = threads[0].tid();
     let count = threads.len();
-    let About { timers, eventfds } = *about;
+    let About { timers, eventfds, queues } = *about;
     let calls = SIGNALS + LIMITS + 32 + THREAD_CALLS + 2 * timers.len() + Unsaid::CALLS * eventfds.len();
+    let calls = calls + queues.iter().map(Queues::calls).sum::<usize>();
     let data = SIGNALS * 32 + LIMITS * 16 + 1024 + timers.len() * 48 + Unsaid::DATA * eventfds.len();
+    let data = data + queues.iter().map(Queues::data).sum::<usize>();
     let leader_slot = (calls * 64 + data) as u64;
     let hole = (room.hole)(Injector::hole_len(count, leader_slot, THREAD_SLOT)).ok_or_else(|| {
         crate::error::Error::state(format!("the address space of task {pid} has no room for a batch"))
@@ -187,6 +194,7 @@ fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Re
     let of_process = ProcessQuestions::add(&mut leader, timers);
     questions.push(ThreadQuestions::add(&mut leader));
     let eventfds: Vec<_> = eventfds.iter().map(|eventfd| eventfd.ask(&mut leader)).collect();
+    let asked: Vec<_> = queues.iter().map(|queues| queues.ask(&mut leader, None)).collect();
     batches.push((0, leader));
     for i in 1..count {
         let mut batch = injector.batch(i, THREAD_CALLS);
@@ -194,13 +202,32 @@ fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Re
         batches.push((i, batch));
     }
     injector.run(&mut batches)?;
+    let answers = |(queues, asked): (&Queues, _)| Ok((queues.number, queues.answers(asked, &batches[0].1)?));
+    let queued = queues.iter().zip(&asked).map(answers).collect::<Result<Vec<_>>>();
+    let queued = queued.and_then(|queued| put_ends(&mut injector, queues, &queued, calls).map(|()| queued));
     let lock_future = if room.locked { locks_new_areas(pid, hole)? } else { 0 };
     injector.leave()?;
+    let queued = queued?;
     let mut of_process = of_process.answers(&batches[0].1, timers);
     of_process.lock_future = lock_future;
+    of_process.queued = queued;
     of_process.semaphores = eventfds.iter().filter_map(|question| question.semaphore(&batches[0].1)).collect();
     let of_threads = questions.iter().zip(&batches).map(|(q, (_, batch))| q.answers(batch)).collect();
     Ok((of_process, of_threads))
+}
+
+/// Puts the ends of files right that were put back into queues of lines as zeros.
+fn put_ends(injector: &mut Injector<'_>, queues: &[Queues], queued: &[(u32, Queued)], calls: usize) -> Result<()> {
+    let wrong: Vec<_> = queues.iter().zip(queued).filter(|(queues, (_, queued))| queues.has_end(queued)).collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let mut batch = injector.batch(0, calls);
+    let asked: Vec<_> =
+        wrong.iter().map(|(queues, (_, queued))| (queues, queues.ask(&mut batch, Some(&queued[0])))).collect();
+    let mut batches = [(0, batch)];
+    injector.run(&mut batches)?;
+    asked.iter().try_for_each(|(queues, asked)| queues.answers(asked, &batches[0].1).map(drop))
 }
 
 /// Whether the kernel locks what the process maps anew: nothing says so but a new area, and the scratch area is one.
@@ -362,6 +389,7 @@ impl ProcessQuestions {
             has_ldt: self.ldt.is_some_and(|handle| batch.result(handle).is_ok_and(|bytes| bytes > 0)),
             lock_future: 0,
             semaphores: Vec::new(),
+            queued: Vec::new(),
             limits: (0..LIMITS as u64).map(|resource| pair(self.limits.plus(resource * 16))).collect(),
         }
     }

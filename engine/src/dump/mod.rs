@@ -22,6 +22,7 @@ use crate::error::{Doing, Error, Result};
 use crate::fault;
 use crate::image::NewImageDir;
 use crate::image::proto::{FdinfoEntry, FsEntry, MmEntry, StasisGuard, StasisRestartEntry, StasisTaskEntry};
+use crate::kind;
 use crate::kind::tty::Member;
 use crate::options::{AfterDump, CpuCap, DumpOptions};
 use crate::parallel;
@@ -137,6 +138,12 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
     collected.files.cx.tree = tree.iter().map(|process| process.pid).collect();
     let shared = Shared::find(tree)?;
     let outside = parallel::map(tree, |p| (!p.is_zombie()).then(|| OutsideProcess::read(p)).transpose())?;
+    let descriptors = |(process, outside): (&Process, &Option<OutsideProcess>)| {
+        let outside = outside.as_ref().map_or(&[][..], |outside| &outside.descriptors);
+        let terminal = process.stat.terminal();
+        outside.iter().filter_map(|d| kind::tty::open_slave(&d.link, terminal)).collect::<Vec<_>>()
+    };
+    collected.files.cx.terminals.note_open(tree.iter().zip(&outside).flat_map(descriptors));
     let mut live = 0;
     for (process, outside) in tree.iter_mut().zip(outside) {
         cancel::check()?;
@@ -261,11 +268,13 @@ fn collect_process(
         let hole = |len| memory::hole(&areas, len);
         let locked = process.status.vm_locked.unwrap_or(0) > 0;
         let eventfds = std::mem::take(&mut collected.files.cx.eventfds);
+        let queues = std::mem::take(&mut collected.files.cx.queues);
         let room =
             inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
-        inside::ask(process, &inside::About { timers: &posix, eventfds: &eventfds }, &room)?
+        inside::ask(process, &inside::About { timers: &posix, eventfds: &eventfds, queues: &queues }, &room)?
     };
     collected.files.set_semaphores(&of_process.semaphores);
+    collected.files.cx.terminals.note_queued(&of_process.queued);
     let memory =
         memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
     let seccomp = process.threads.iter().map(|t| collected.filters.of_thread(t)).collect::<Result<Vec<_>>>()?;

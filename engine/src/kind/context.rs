@@ -39,6 +39,11 @@ pub struct DumpContext<'a> {
     pub tree: HashSet<Pid>,
     /// Eventfds of the task whose descriptors are being dumped that are to be asked for their mode.
     pub eventfds: Vec<super::eventfd::Unsaid>,
+    /// Pairs of terminals whose masters the task has whose descriptors are being dumped, and that are to be asked for what
+    /// is queued in them.
+    pub queues: Vec<tty::Queues>,
+    /// Of that task.
+    pub asked: tty::Asked,
     /// Files that a kind needs beside the one that it dumps; whoever called it takes them from here.
     pub more: Vec<FileEntry>,
     /// The next file id that is free.
@@ -61,6 +66,8 @@ impl<'a> DumpContext<'a> {
             epolls: Vec::new(),
             tree: HashSet::new(),
             eventfds: Vec::new(),
+            queues: Vec::new(),
+            asked: tty::Asked::default(),
             more: Vec::new(),
             next_id: 1,
             mounts: None,

@@ -6,6 +6,7 @@ use super::load::Images;
 use super::seed::Layout;
 use super::tree::Tree;
 use crate::error::{Doing, Result};
+use crate::image::proto::TtyInfoEntry;
 use crate::kind::RestoreContext;
 use crate::kind::tty::{self, Session};
 use crate::remote::Batch;
@@ -81,20 +82,27 @@ pub fn finish(images: &Images, tree: &Tree, cx: &mut RestoreContext<'_>) -> Resu
             with_terminal(member, &tree.layout, "/dev/tty", (libc::TIOCNOTTY, &|_| 0))?;
         }
     }
-    if let Some((own, group)) = cx.terminals.outer_foreground(&cx.tree) {
-        outer_foreground(own, group);
+    match cx.terminals.own() {
+        Some((own, info)) => share(own, info),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// A tree that was started from a shell gets the terminal as that shell would give it, where we have it.
-fn outer_foreground(own: BorrowedFd<'_>, group: u32) {
-    use nix::sys::signal::{SigSet, Signal};
+/// A tree that was started from a shell gets the terminal as that shell would give it: in the foreground, and with the
+/// settings that it had made. The size of the window is the terminal's own.
+fn share(own: BorrowedFd<'_>, info: &TtyInfoEntry) -> Result<()> {
+    use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+    let doing = || "give the tree the terminal that this was started on";
     let mut quiet = SigSet::empty();
     quiet.add(Signal::SIGTTOU);
-    let Ok(before) = quiet.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK) else { return };
-    if let Err(errno) = sys::tty::set_foreground(own, group as i32) {
-        tracing::warn!("group {group} is not in the foreground of the terminal: {}", errno.desc());
+    let before = quiet.thread_swap_mask(SigmaskHow::SIG_BLOCK).doing(doing)?;
+    let settings = info.termios.as_ref().map(tty::settings).transpose()?;
+    let set = settings.map_or(Ok(()), |termios| sys::tty::set_termios(own, &termios)).doing(doing);
+    if info.pgrp != 0
+        && let Err(errno) = sys::tty::set_foreground(own, info.pgrp as i32)
+    {
+        tracing::warn!("group {} is not in the foreground of the terminal: {}", info.pgrp, errno.desc());
     }
-    let _ = before.thread_set_mask();
+    before.thread_set_mask().doing(doing)?;
+    set
 }

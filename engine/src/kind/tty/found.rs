@@ -1,16 +1,17 @@
 //! Terminals while a tree is dumped: what each descriptor stands for, and what is told of each terminal once.
 
+use super::queue::{self, Queued, Queues};
 use super::settings;
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{FileEntry, StasisTtyEntry, TtyInfoEntry, TtyPtyEntry, TtyType};
+use crate::image::proto::{FileEntry, StasisTtyEntry, TtyDataEntry, TtyInfoEntry, TtyPtyEntry, TtyType};
 use crate::image::{NewImageDir, kinds};
 use crate::kind::{Descriptor, DumpContext, regfile};
 use crate::options::{DumpOptions, External};
 use crate::sys::{self, Errno, Pid};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{FileStat, major, makedev, minor};
-use std::collections::HashMap;
-use std::os::fd::AsFd;
+use std::collections::{HashMap, HashSet};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,25 @@ pub struct Member {
     pub foreground: Pid,
 }
 
+/// What is to be known of a task that is asked for queues.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked {
+    /// The lowest number that none of its descriptors has.
+    pub free: i32,
+    /// Its controlling terminal, if it is in the background there.
+    pub background: Option<u64>,
+}
+
+/// The number of the slave that a descriptor is of, by its link; of /dev/tty that of the task's controlling terminal.
+pub fn open_slave(link: &[u8], terminal: Option<u64>) -> Option<u32> {
+    if link == b"/dev/tty" {
+        return terminal.filter(|device| major(*device) == SLAVES).map(|device| minor(device) as u32);
+    }
+    let number = link.rsplit(|byte| *byte == b'/').next()?;
+    let text = std::str::from_utf8(number).ok().filter(|_| link.ends_with(&[b"/pts/", number].concat()))?;
+    text.parse().ok()
+}
+
 /// A slave's descriptor of which it is to be seen who has the other side.
 #[derive(Debug)]
 struct OpenSlave {
@@ -61,6 +81,10 @@ pub struct Terminals {
     infos: Vec<TtyInfoEntry>,
     more: Vec<StasisTtyEntry>,
     slaves: Vec<OpenSlave>,
+    /// The numbers of slaves that processes have open.
+    open: HashSet<u32>,
+    /// What is queued, by the terminal that is to read it.
+    data: Vec<TtyDataEntry>,
     /// The place in `infos`, by the device of the terminal (a slave's number in its place) and whether it is a master.
     places: HashMap<(u64, bool), usize>,
 }
@@ -172,9 +196,15 @@ impl Terminals {
     /// Finds out who controls the terminals, when all descriptors of all processes are known. Returns the processes that
     /// have no controlling terminal though the leaders of their sessions have one.
     pub fn settle(&mut self, members: &[Member], options: &DumpOptions) -> Result<Vec<Pid>> {
-        for member in members.iter().filter(|member| member.pid == member.sid) {
+        for member in members {
             let Some(device) = member.terminal else { continue };
-            let place = self.controlling(member, device, options)?;
+            let place = match member.pid == member.sid {
+                true => self.controlling(member, device, options)?,
+                false => match self.places.get(&(device, false)) {
+                    Some(&place) => place,
+                    None => continue,
+                },
+            };
             let info = &mut self.infos[place];
             (info.sid, info.pgrp) = (member.sid.as_raw() as u32, member.foreground.as_raw().max(0) as u32);
         }
@@ -199,18 +229,10 @@ impl Terminals {
         if let Some(&place) = self.places.get(&(device, false)) {
             return Ok(place);
         }
-        let id = self.infos.len() as u32 + 1;
-        if let Some(&master) = self.places.get(&(device, true)) {
-            let slave = TtyInfoEntry {
-                id,
-                locked: false,
-                exclusive: false,
-                packet_mode: false,
-                rdev: device as u32,
-                ..self.infos[master].clone()
-            };
-            return Ok(self.add((device, false), (slave, None)));
+        if let Some(place) = self.other_side(device) {
+            return Ok(place);
         }
+        let id = self.infos.len() as u32 + 1;
         let node = nix::sys::stat::stat(&PathBuf::from(format!("/dev/pts/{}", minor(device)))).ok();
         let dev = node.filter(|node| node.st_rdev == device).map(|node| node.st_dev);
         let mut info = empty(id, device, dev);
@@ -222,10 +244,102 @@ impl Terminals {
         Ok(self.add((device, false), (info, None)))
     }
 
+    /// The place of a slave of which the tree has the master.
+    fn other_side(&mut self, device: u64) -> Option<usize> {
+        if let Some(&place) = self.places.get(&(device, false)) {
+            return Some(place);
+        }
+        let master = &self.infos[*self.places.get(&(device, true))?];
+        let id = self.infos.len() as u32 + 1;
+        let (locked, exclusive, packet_mode) = (false, false, false);
+        let slave = TtyInfoEntry { id, locked, exclusive, packet_mode, rdev: device as u32, ..master.clone() };
+        Some(self.add((device, false), (slave, None)))
+    }
+
+    /// Takes note of the slaves that processes have open.
+    pub fn note_open(&mut self, numbers: impl Iterator<Item = u32>) {
+        self.open.extend(numbers);
+    }
+
+    /// Takes note of what was queued in pairs, by number.
+    pub fn note_queued(&mut self, queued: &[(u32, Queued)]) {
+        for (number, [to_slave, to_master]) in queued {
+            let device = makedev(SLAVES, (*number).into());
+            let slave = if to_slave.is_empty() { None } else { self.other_side(device) };
+            let master = self.places.get(&(device, true)).copied().filter(|_| !to_master.is_empty());
+            for (place, data) in [(slave, to_slave), (master, to_master)] {
+                let tty_id = place.map(|place| self.infos[place].id);
+                self.data.extend(tty_id.map(|tty_id| TtyDataEntry { tty_id, data: data.clone() }));
+            }
+        }
+    }
+
+    /// What the task is to be asked that has a master: nothing where nothing can be queued in the pair.
+    pub(super) fn queues(&mut self, master: &Descriptor, hung_up: bool, asked: &Asked) -> Result<Option<Queues>> {
+        let (copy, doing) = (master.copy.as_fd(), || format!("ask what is queued in {}", master.describe()));
+        let number = sys::tty::number(copy).doing(doing)?;
+        // Where the slave was never open, looking would leave a trace: it would have been.
+        if sys::tty::is_locked(copy).doing(doing)? || !(hung_up || self.open.contains(&number)) {
+            return Ok(None);
+        }
+        let peer = sys::tty::open_peer(copy, libc::O_RDWR | libc::O_NONBLOCK).doing(doing)?;
+        let here = |fd: BorrowedFd<'_>| -> Result<(PollFlags, usize)> {
+            let mut polled = [PollFd::new(fd, PollFlags::POLLIN | PollFlags::POLLOUT)];
+            poll(&mut polled, PollTimeout::ZERO).doing(doing)?;
+            let len = sys::file::readable_bytes(fd).doing(doing)?;
+            Ok((polled[0].revents().unwrap_or(PollFlags::empty()), len))
+        };
+        let ((events, to_slave), (at_master, to_master)) = (here(peer.as_fd())?, here(copy)?);
+        let termios = sys::tty::termios(copy).doing(doing)?;
+        let device = makedev(SLAVES, number.into());
+        // A slave also takes no output when the master has as much as it keeps.
+        let takes = |events: PollFlags| events.contains(PollFlags::POLLOUT);
+        let stopped = !takes(events) && to_master < queue::NEARLY_FULL;
+        if !takes(at_master) || (!takes(events) && !stopped) {
+            let what = "so much is queued in it that it takes no more: it could not be put back for sure";
+            return Err(Error::unsupported(master.describe(), what).with_help("try again when somebody has read it"));
+        }
+        if let (true, Some(place)) = (stopped, self.places.get(&(device, true))) {
+            let tty_id = self.infos[*place].id;
+            match self.more.iter_mut().find(|more| more.tty_id == tty_id) {
+                Some(more) => more.stopped = Some(true),
+                None => self.more.push(StasisTtyEntry { tty_id, mode: None, stopped: Some(true) }),
+            }
+        }
+        let input = to_slave > 0 || events.contains(PollFlags::POLLIN);
+        if !input && to_master == 0 && !queue::has_lines(&termios) {
+            return Ok(None);
+        }
+        if asked.background == Some(device) {
+            // The kernel lets nobody in the background read its own terminal.
+            return match input || to_master > 0 {
+                false => Ok(None),
+                true => Err(Error::unsupported(
+                    master.describe(),
+                    "something is queued in it, and it is the controlling terminal of the process, which is in the background",
+                )),
+            };
+        }
+        Ok(Some(Queues {
+            what: master.describe(),
+            number,
+            master: master.fd,
+            flags: master.flags(),
+            free: asked.free,
+            termios,
+            packets: sys::tty::packet_mode(copy).doing(doing)?,
+            stopped,
+            len: [to_slave.max(input.into()), to_master],
+        }))
+    }
+
     /// Writes what is known of them.
     pub fn write(&self, out: &NewImageDir) -> Result<()> {
         if !self.infos.is_empty() {
             out.write_all(kinds::TTY_INFO.single(), &self.infos)?;
+        }
+        if !self.data.is_empty() {
+            out.write_all(kinds::TTY_DATA.single(), &self.data)?;
         }
         if !self.more.is_empty() {
             out.write_all(kinds::STASIS_TTY.single(), &self.more)?;

@@ -2,9 +2,9 @@
 //! their turn comes, and what would stand in the way of that (locks, packet mode) is set last.
 
 use super::found::{is_master, slave_path};
-use super::settings;
+use super::{queue, settings};
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{FileEntry, StasisTtyEntry, TtyFileEntry, TtyInfoEntry, TtyType};
+use crate::image::proto::{FileEntry, StasisTtyEntry, TtyDataEntry, TtyFileEntry, TtyInfoEntry, TtyType};
 use crate::image::{ImageDir, kinds};
 use crate::kind::{RestoreContext, regfile};
 use crate::options::InheritKey;
@@ -58,13 +58,15 @@ pub struct Through {
 pub struct Made {
     infos: BTreeMap<u32, TtyInfoEntry>,
     more: HashMap<u32, StasisTtyEntry>,
+    /// What is queued for each terminal.
+    data: HashMap<u32, Vec<u8>>,
     pairs: BTreeMap<u32, Pair>,
     /// Terminals that the caller supplies, and devices, by the id of the terminal.
     others: HashMap<u32, OwnedFd>,
     /// Descriptors that had to be opened before others, by file.
     ready: HashMap<u32, OwnedFd>,
-    /// The terminal that the restorer was started on.
-    own: Option<OwnedFd>,
+    /// The terminal that the restorer was started on, in the place of this one.
+    own: Option<(OwnedFd, u32)>,
 }
 
 /// A pair that is to be made.
@@ -80,9 +82,11 @@ impl Made {
     pub fn load(images: &ImageDir) -> Result<Made> {
         let infos: Vec<TtyInfoEntry> = images.read_all(kinds::TTY_INFO.single())?;
         let more: Vec<StasisTtyEntry> = images.read_all(kinds::STASIS_TTY.single())?;
+        let data: Vec<TtyDataEntry> = images.read_all(kinds::TTY_DATA.single())?;
         Ok(Made {
             infos: infos.into_iter().map(|info| (info.id, info)).collect(),
             more: more.into_iter().map(|more| (more.tty_id, more)).collect(),
+            data: data.into_iter().map(|data| (data.tty_id, data.data)).collect(),
             ..Made::default()
         })
     }
@@ -118,12 +122,10 @@ impl Made {
         Ok(sessions)
     }
 
-    /// The foreground group of the terminal that the restorer was started on, which a tree without a session of its own
-    /// shares, and that terminal.
-    pub fn outer_foreground(&self, tree: &std::collections::HashSet<sys::Pid>) -> Option<(BorrowedFd<'_>, u32)> {
-        let inside = |sid: u32| tree.contains(&sys::Pid::from_raw(sid as i32));
-        let info = self.infos.values().find(|info| info.sid != 0 && info.pgrp != 0 && !inside(info.sid))?;
-        Some((self.own.as_ref()?.as_fd(), info.pgrp))
+    /// The terminal that the restorer was started on, which the tree shares, and what it is to be for the tree.
+    pub fn own(&self) -> Option<(BorrowedFd<'_>, &TtyInfoEntry)> {
+        let (fd, id) = self.own.as_ref()?;
+        Some((fd.as_fd(), self.infos.get(id)?))
     }
 
     /// Everything is open: closes what is not the tree's, and sets what would have stood in the way.
@@ -244,13 +246,13 @@ fn allocate(made: &mut Made, wanted: &BTreeMap<u32, Wanted<'_>>, cx: &RestoreCon
 /// Gives a pair what it had, and opens the descriptors that come before others.
 fn set_up(
     made: &mut Made,
-    index: u32,
+    number: u32,
     wanted: &Wanted<'_>,
     (session, hung_up): (bool, &dyn Fn(&TtyFileEntry) -> bool),
     cx: &RestoreContext<'_>,
 ) -> Result<()> {
-    let doing = || format!("give terminal {index} what it had");
-    let (Some(pair), Some(info)) = (made.pairs.get_mut(&index), wanted.info) else { return Ok(()) };
+    let doing = || format!("give terminal {number} what it had");
+    let (Some(pair), Some(info)) = (made.pairs.get_mut(&number), wanted.info) else { return Ok(()) };
     let Some(master) = &pair.master else { return Ok(()) };
     if session || !wanted.slaves.is_empty() || wanted.master.is_some_and(hung_up) {
         sys::tty::lock(master.as_fd(), false).doing(doing)?;
@@ -275,6 +277,14 @@ fn set_up(
     }
     if let Some(size) = &info.winsize {
         sys::tty::set_window_size(master.as_fd(), settings::size_from_entry(size)).doing(doing)?;
+    }
+    if let (Some(peer), Some(termios)) = (&pair.peer, &info.termios) {
+        let of = |wanted: bool| {
+            let side = made.infos.values().find(|info| index(info) == Some(number) && is_master(info) == wanted);
+            side.and_then(|info| made.data.get(&info.id)).map_or(&[][..], Vec::as_slice)
+        };
+        let stopped = made.more.get(&info.id).is_some_and(|more| more.stopped());
+        queue::put(master.as_fd(), peer.as_fd(), termios, [of(false), of(true)], stopped).doing(doing)?;
     }
     if wanted.master.is_none() {
         // The slaves are hung up by the end of their master.
@@ -323,7 +333,7 @@ fn take_others(made: &mut Made, infos: &BTreeMap<u32, TtyInfoEntry>, cx: &Restor
                 continue;
             }
             TtyType::Pty => {
-                made.own = Some(own_terminal()?);
+                made.own = Some((own_terminal()?, info.id));
                 continue;
             }
             TtyType::ExtTty => supplied(info, cx)?,
@@ -392,7 +402,7 @@ pub fn open(tty: &TtyFileEntry, cx: &mut RestoreContext<'_>) -> Result<OwnedFd> 
         }
         (TtyType::Pty, Some(pair)) => open_slave(pair, tty, cx),
         (TtyType::Pty, None) => {
-            let own = cx.terminals.own.as_ref().ok_or_else(gone)?;
+            let (own, _) = cx.terminals.own.as_ref().ok_or_else(gone)?;
             let how = OFlag::from_bits_retain(flags | libc::O_NOCTTY | libc::O_CLOEXEC);
             let path = sys::file::path_of(own.as_fd());
             nix::fcntl::open(path.as_c_str(), how, Mode::empty()).doing(|| "open the terminal that this was started on")

@@ -4,10 +4,11 @@
 //!
 //! A pair whose master the tree has is made anew, with its number: the lowest free one is what `/dev/ptmx` gives, so
 //! masters are opened until it comes. All pairs are there before the first process, because a session's terminal must
-//! be that before its leader has children.
+//! be that before its leader has children. What is queued in it is in [`queue`].
 
 mod found;
 mod made;
+mod queue;
 mod settings;
 
 use super::eventfd::missing;
@@ -19,8 +20,10 @@ use nix::sys::stat::SFlag;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 
-pub use found::{Member, Terminals};
+pub use found::{Asked, Member, Terminals, open_slave};
 pub use made::{Made, Session, Through, finish, prepare, through};
+pub use queue::{Queued, Queues};
+pub use settings::from_entry as settings;
 
 /// See the module.
 pub struct Tty;
@@ -39,6 +42,7 @@ impl Kind for Tty {
         let tty_info_id = cx.terminals.id_of(descriptor, (side, hung_up), cx.options)?;
         if let Side::Master(_) = side {
             hung_up = found::is_hung_up(descriptor)?;
+            cx.queues.extend(cx.terminals.queues(descriptor, hung_up, &cx.asked)?);
         }
         if hung_up {
             cx.extras.push(StasisFileEntry { id, hung_up: Some(true), ..StasisFileEntry::default() });
