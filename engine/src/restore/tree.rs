@@ -328,12 +328,7 @@ impl<'a> Grower<'a> {
             self.born_sid[leader] = Some(sid);
             return self.spawn(leader, &group, true, Some(sid));
         }
-        let born = self.clone_by(i, &[Birth::plain(sid)])?;
-        let helper = born.into_iter().next().ok_or_else(|| Error::state("a helper was not born"))?;
-        let mut batch = self.batch();
-        batch.call(libc::SYS_setsid, &[]);
-        helper.run(self.layout.stub(), &mut batch)?;
-        self.helpers.insert(sid, helper);
+        self.help(i, sid, libc::SYS_setsid)?;
         let born = self.clone_from_helper(sid, &group)?;
         self.place(born)?;
         group.iter().for_each(|&c| self.born_sid[c] = Some(sid));
@@ -427,20 +422,20 @@ impl<'a> Grower<'a> {
                 return Err(Error::state(format!("process {pid} is in a group outside of its session {sid}")));
             }
             // The group's leader is dead: a helper of the same session leads it while its members join.
-            self.lead_group(i, pgid)?;
+            self.help(i, pgid, libc::SYS_setpgid)?;
         }
         self.set_groups(&entries, |pid, pgid, sid| pid == pgid && pid != sid)?;
         self.set_groups(&entries, |pid, pgid, _| pid != pgid)
     }
 
-    /// Has process `i` make a helper that leads a group.
-    fn lead_group(&mut self, i: usize, pgid: u32) -> Result<()> {
-        let born = self.clone_by(i, &[Birth::plain(pgid)])?;
+    /// Has process `i` make a helper, which makes its session (`setsid`) or its group (`setpgid`).
+    fn help(&mut self, i: usize, pid: u32, lead: i64) -> Result<()> {
+        let born = self.clone_by(i, &[Birth::plain(pid)])?;
         let helper = born.into_iter().next().ok_or_else(|| Error::state("a helper was not born"))?;
         let mut batch = self.batch();
-        batch.call(libc::SYS_setpgid, &[0, 0]);
+        batch.call(lead, &[0, 0]);
         helper.run(self.layout.stub(), &mut batch)?;
-        self.helpers.insert(pgid, helper);
+        self.helpers.insert(pid, helper);
         Ok(())
     }
 
@@ -449,7 +444,7 @@ impl<'a> Grower<'a> {
         for session in self.sessions.iter().filter(|session| session.foreground != 0) {
             let Some(&leader) = self.index.get(&session.sid) else { continue };
             if !self.index.contains_key(&session.foreground) && !self.helpers.contains_key(&session.foreground) {
-                self.lead_group(leader, session.foreground)?;
+                self.help(leader, session.foreground, libc::SYS_setpgid)?;
             }
             if let Some(member) = &self.members[leader] {
                 terminals::foreground(member, &self.layout, session)?;

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 
 fn fill(fd: &OwnedFd) -> Verdict<Vec<u8>> {
     let mut all = Vec::new();
-    while all.len() < 20_000 {
+    while all.len() < 7_000 {
         let piece: Vec<u8> = (0..500).map(|n| ((all.len() + n) % 251) as u8).collect();
         match write(fd, &piece) {
             Ok(written) => all.extend(&piece[..written]),

@@ -18,14 +18,17 @@ use crate::remote::{Batch, Handle};
 use crate::sys::tty::{SET_TERMIOS, Termios};
 use crate::sys::{self, RemoteAddr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 /// Bytes that one call takes: more than a terminal keeps.
 const PIECE: usize = 4096;
 /// Pieces that a full terminal can hold, with what waits before it.
-const FULL: usize = 40;
+const FULL: usize = 16;
 /// A queue with so many bytes may be full.
 pub(super) const NEARLY_FULL: usize = 2048;
 
+/// How long a restore waits for room in a terminal.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a full terminal gets to refill its queue, in nanoseconds.
 const MOMENT: u64 = 100_000;
 
@@ -105,7 +108,7 @@ impl Queues {
 
     /// Calls that the question takes.
     pub fn calls(&self) -> usize {
-        24 + 4 * self.pieces().iter().sum::<usize>()
+        24 + 5 * self.pieces().iter().sum::<usize>()
     }
 
     /// Bytes of data that it takes.
@@ -117,90 +120,21 @@ impl Queues {
     /// was.
     pub fn ask(&self, batch: &mut Batch, instead: Option<&[u8]>) -> Question {
         batch.must_end();
-        let (master, slave) = (self.master as u64, self.free as u64);
-        let ioctl = |batch: &mut Batch, fd: u64, request: libc::Ioctl, argument: u64| {
-            batch.try_call(libc::SYS_ioctl, &[fd, request, argument])
-        };
-        let settings = |batch: &mut Batch, termios: &Termios| {
-            let at = batch.put(&termios.to_bytes());
-            batch.try_call(libc::SYS_ioctl, &[slave, SET_TERMIOS, at.0]);
-        };
-        let [zero, one] = [0u32, 1].map(|word| batch.put(&word.to_ne_bytes()).0);
-        let blocking = |batch: &mut Batch, flags: u32| {
-            batch.try_call(libc::SYS_fcntl, &[master, libc::F_SETFL as u64, flags.into()]);
-        };
-        blocking(batch, self.flags | libc::O_NONBLOCK as u32);
-        let how = libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
-        let opened = ioctl(batch, master, libc::TIOCGPTPEER, how as u64);
-        if self.stopped {
-            // What was stopped by a character is started only when it was stopped by a call, too.
-            ioctl(batch, slave, libc::TCXONC, libc::TCOOFF as u64);
-            ioctl(batch, slave, libc::TCXONC, libc::TCOON as u64);
-        }
-        if self.packets {
-            ioctl(batch, master, libc::TIOCPKT, zero);
-        }
-        settings(batch, &transparent(&self.termios, false, self.packets));
-        // The kernel refills a full queue by the way: a moment for that, so that each read gets much.
-        let moment = batch.put(&[0, MOMENT].map(u64::to_ne_bytes).concat());
-        let mut read = |fd: u64, pieces: usize| -> Vec<(Handle, RemoteAddr)> {
-            let one = |_| {
-                if pieces == FULL {
-                    batch.try_call(libc::SYS_nanosleep, &[moment.0, 0]);
-                }
-                let at = batch.room(PIECE);
-                (batch.try_call(libc::SYS_read, &[fd, at.0, PIECE as u64, 0, 0, at.0]), at)
-            };
-            (0..pieces).map(one).collect()
-        };
+        let mut asking = Asking::new(self, batch);
+        let opened = asking.open();
+        asking.settings(&transparent(&self.termios, false, self.packets));
         let [to_slave, to_master] = self.pieces();
-        let reads = [read(slave, to_slave), read(master, to_master)];
+        let reads = [asking.take(SLAVE, to_slave), asking.take(MASTER, to_master)];
         if has_lines(&self.termios) {
-            settings(batch, &transparent(&self.termios, true, self.packets));
+            asking.settings(&transparent(&self.termios, true, self.packets));
         }
-        // A poll that finds nothing to read waits until all that was written has come through.
-        let polled = [slave, master].map(|fd| {
-            let poll = [(fd as u32).to_ne_bytes(), (libc::POLLIN as u32).to_ne_bytes()];
-            batch.put(&poll.concat())
-        });
-        let none = batch.room(16);
-        let settle = |batch: &mut Batch, side: usize| {
-            batch.try_call(libc::SYS_ppoll, &[polled[side].0, 1, none.0, 0, 8]);
-        };
         let mut writes = Vec::new();
-        let mut write = |batch: &mut Batch, side: usize| {
-            let from = [master, slave][side];
-            for (read, _) in &reads[side] {
-                let vector = batch.transfer(*read);
-                writes.push((*read, batch.try_call(libc::SYS_writev, &[from, vector.0, 1])));
-                settle(batch, side);
-            }
-        };
         match instead {
-            None => write(batch, 0),
-            Some(bytes) => {
-                let at = batch.put(bytes);
-                batch.try_call(libc::SYS_write, &[master, at.0, bytes.len() as u64]);
-                settle(batch, 0);
-            }
+            None => writes.extend(asking.put_back(SLAVE, &reads[SLAVE])),
+            Some(bytes) => asking.put(bytes),
         }
-        write(batch, 1);
-        if self.packets {
-            ioctl(batch, master, libc::TIOCPKT, one);
-        }
-        settings(batch, &self.termios);
-        if self.stopped {
-            match stop_character(&self.termios) {
-                Some(stop) => {
-                    let at = batch.put(&[stop]);
-                    batch.try_call(libc::SYS_write, &[master, at.0, 1]);
-                }
-                None => _ = ioctl(batch, slave, libc::TCXONC, libc::TCOOFF as u64),
-            }
-            settle(batch, 0);
-        }
-        batch.try_call(libc::SYS_close, &[slave]);
-        blocking(batch, self.flags);
+        writes.extend(asking.put_back(MASTER, &reads[MASTER]));
+        asking.close();
         Question { opened, reads, writes }
     }
 
@@ -249,6 +183,127 @@ impl Queues {
     }
 }
 
+/// The side of a pair that reads something.
+const SLAVE: usize = 0;
+/// The other.
+const MASTER: usize = 1;
+
+/// A batch while the questions about a pair are added to it.
+struct Asking<'a> {
+    queues: &'a Queues,
+    batch: &'a mut Batch,
+    /// The descriptors, by the side that they are of.
+    sides: [u64; 2],
+    /// For poll(2), likewise.
+    polled: [RemoteAddr; 2],
+    /// A time of nothing.
+    none: RemoteAddr,
+    /// A time of a moment.
+    moment: RemoteAddr,
+}
+
+impl<'a> Asking<'a> {
+    fn new(queues: &'a Queues, batch: &'a mut Batch) -> Asking<'a> {
+        let sides = [queues.free as u64, queues.master as u64];
+        let polled = sides.map(|fd| {
+            let events = [libc::POLLIN, 0].map(i16::to_ne_bytes).concat();
+            batch.put(&[&(fd as u32).to_ne_bytes()[..], &events].concat())
+        });
+        let none = batch.room(16);
+        let moment = batch.put(&[0, MOMENT].map(u64::to_ne_bytes).concat());
+        Asking { queues, batch, sides, polled, none, moment }
+    }
+
+    fn ioctl(&mut self, side: usize, request: libc::Ioctl, argument: u64) -> Handle {
+        self.batch.try_call(libc::SYS_ioctl, &[self.sides[side], request, argument])
+    }
+
+    fn settings(&mut self, termios: &Termios) {
+        let at = self.batch.put(&termios.to_bytes());
+        self.batch.try_call(libc::SYS_ioctl, &[self.sides[SLAVE], SET_TERMIOS, at.0]);
+    }
+
+    fn packets(&mut self, on: bool) {
+        if self.queues.packets {
+            let at = self.batch.put(&u32::from(on).to_ne_bytes());
+            self.ioctl(MASTER, libc::TIOCPKT, at.0);
+        }
+    }
+
+    fn master_flags(&mut self, flags: u32) {
+        self.batch.try_call(libc::SYS_fcntl, &[self.sides[MASTER], libc::F_SETFL as u64, flags.into()]);
+    }
+
+    /// Opens the slave, and has the pair neither wait nor hold anything back.
+    fn open(&mut self) -> Handle {
+        self.master_flags(self.queues.flags | libc::O_NONBLOCK as u32);
+        let how = libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
+        let opened = self.ioctl(MASTER, libc::TIOCGPTPEER, how as u64);
+        if self.queues.stopped {
+            // What was stopped by a character is started only when it was stopped by a call, too.
+            self.ioctl(SLAVE, libc::TCXONC, libc::TCOOFF as u64);
+            self.ioctl(SLAVE, libc::TCXONC, libc::TCOON as u64);
+        }
+        self.packets(false);
+        opened
+    }
+
+    /// Reads what a side has to read.
+    fn take(&mut self, side: usize, pieces: usize) -> Vec<(Handle, RemoteAddr)> {
+        // The kernel refills a full queue by the way: a moment for that, so that each read gets much.
+        let moment = self.moment;
+        let fd = self.sides[side];
+        let one = |_| {
+            if pieces == FULL {
+                self.batch.try_call(libc::SYS_nanosleep, &[moment.0, 0]);
+            }
+            let at = self.batch.room(PIECE);
+            (self.batch.try_call(libc::SYS_read, &[fd, at.0, PIECE as u64, 0, 0, at.0]), at)
+        };
+        (0..pieces).map(one).collect()
+    }
+
+    /// Writes what a side read to the other again. Returns each read with its write.
+    fn put_back(&mut self, side: usize, reads: &[(Handle, RemoteAddr)]) -> Vec<(Handle, Handle)> {
+        let mut writes = Vec::with_capacity(reads.len());
+        for (read, _) in reads {
+            let vector = self.batch.transfer(*read);
+            writes.push((*read, self.batch.try_call(libc::SYS_writev, &[self.sides[1 - side], vector.0, 1])));
+            self.settle(side);
+            if reads.len() == FULL {
+                self.batch.try_call(libc::SYS_nanosleep, &[self.moment.0, 0]);
+            }
+        }
+        writes
+    }
+
+    /// Writes something for the slave to read.
+    fn put(&mut self, bytes: &[u8]) {
+        let at = self.batch.put(bytes);
+        self.batch.try_call(libc::SYS_write, &[self.sides[MASTER], at.0, bytes.len() as u64]);
+        self.settle(SLAVE);
+    }
+
+    /// A poll that finds nothing to read waits until all that was written has come through.
+    fn settle(&mut self, side: usize) {
+        self.batch.try_call(libc::SYS_ppoll, &[self.polled[side].0, 1, self.none.0, 0, 8]);
+    }
+
+    /// Gives everything back what it had.
+    fn close(&mut self) {
+        self.packets(true);
+        self.settings(&self.queues.termios);
+        if self.queues.stopped {
+            match stop_character(&self.queues.termios) {
+                Some(stop) => self.put(&[stop]),
+                None => _ = self.ioctl(SLAVE, libc::TCXONC, libc::TCOOFF as u64),
+            }
+        }
+        self.batch.try_call(libc::SYS_close, &[self.sides[SLAVE]]);
+        self.master_flags(self.queues.flags);
+    }
+}
+
 /// The character that stops output, if there is one.
 fn stop_character(termios: &Termios) -> Option<u8> {
     let stop = termios.cc[libc::VSTOP];
@@ -287,13 +342,17 @@ pub fn put(
 /// Writes to one side of a pair and waits until it has come to the other.
 fn write_all(from: BorrowedFd<'_>, to: BorrowedFd<'_>, mut bytes: &[u8]) -> sys::Result<()> {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let since = Instant::now();
     while !bytes.is_empty() {
         // Not longer than what the kernel takes in one go while the settings last.
-        let written = nix::unistd::write(from, &bytes[..bytes.len().min(1024)])?;
-        if written == 0 {
-            return Err(sys::Errno::ENOSPC);
+        match nix::unistd::write(from, &bytes[..bytes.len().min(1024)]) {
+            // It moves what came before to the reader's queue.
+            Ok(0) | Err(sys::Errno::EAGAIN) if since.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(1))
+            }
+            Ok(0) => return Err(sys::Errno::ENOSPC),
+            written => bytes = &bytes[written?..],
         }
-        bytes = &bytes[written..];
         poll(&mut [PollFd::new(to.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO)?;
     }
     Ok(())
