@@ -69,7 +69,7 @@ static MUTATIONS: [Mutation; 22] = [
     mutation("events", "events/timerfd_relative", "files.img", "insec", Change::Flip(1)),
     mutation("terminals", "terminals/pair", "tty-info", "c_lflag", Change::Flip(8)),
     mutation("terminals", "terminals/pair", "tty-info", "ws_col", Change::Add(1)),
-    mutation("terminals", "terminals/session", "tty-info", "pgrp", Change::Add(1)),
+    mutation("terminals", "terminals/session", "tty-info", "pgrp", Change::Flip(1)),
     mutation("terminals", "terminals/queued_raw", "tty-data", "data", Change::Payload),
     mutation("events", "events/signalfd_pending", "files.img", "sigmask", Change::Flip(1 << 20)),
 ];
