@@ -68,6 +68,34 @@ pub struct Park {
     pub timeout: u64,
 }
 
+/// The registers of a task of a CPU's other ABI, of 32 bits, as far as an interrupted call is concerned.
+#[derive(Debug)]
+pub struct Compat {
+    /// The register set, and its length.
+    pub set: state::RegisterSet,
+    /// Where in it a call's result stands, 4 bytes.
+    pub result: usize,
+    /// Where the call's number stands.
+    pub number: usize,
+    /// The calls that end with EINTR when a tracer stops them, though no signal came.
+    pub mended: &'static [i32],
+}
+
+impl Compat {
+    /// Has a call that the tracer's stop ended begin again, unless a handler runs: whether `set` was changed.
+    pub fn mend(&self, set: &mut [u8]) -> bool {
+        const EINTR: i32 = -4;
+        let word = |at: usize| set.get(at..at + 4).and_then(|b| b.try_into().ok()).map(i32::from_ne_bytes);
+        let ended = set.len() == self.set.len
+            && word(self.result) == Some(EINTR)
+            && word(self.number).is_some_and(|number| self.mended.contains(&number));
+        if ended {
+            set[self.result..self.result + 4].copy_from_slice(&(restart::NO_HAND as i32).to_ne_bytes());
+        }
+        ended
+    }
+}
+
 /// How an interrupted call ends, as far as a table of calls can tell (for CPUs whose kernel does not show it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {

@@ -32,6 +32,7 @@
 //! Both block the calling thread, which is the tracer of the tree for the time: the kernel binds ptrace to a thread.
 //! They need root, or the capabilities that [`check`] names.
 
+mod aio;
 pub mod cancel;
 pub mod check;
 pub mod cli;

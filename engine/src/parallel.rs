@@ -6,6 +6,8 @@ use rayon::prelude::*;
 
 /// Fewer items than this take less time than waking a thread.
 const WORTH_THREADS: usize = 48;
+/// Fewer bytes than this are copied or checked in less time than it takes to start the threads.
+const WORTH_BYTES: u64 = 2 << 20;
 
 /// The results of `work` on every item, in their order.
 ///
@@ -18,10 +20,35 @@ pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync 
     }
 }
 
+/// The same for work that takes as long as reading so many `bytes` altogether, however many the items are.
+///
+/// # Errors
+/// As [`map`].
+pub fn map_bytes<'a, T, R, E>(
+    items: &'a [T],
+    bytes: u64,
+    work: impl Fn(&'a T) -> Result<R, E> + Sync + Send,
+) -> Result<Vec<R>, E>
+where
+    T: Sync,
+    R: Send,
+    E: Send,
+{
+    match is_worth_threads(bytes) {
+        false => items.iter().map(work).collect(),
+        true => items.par_iter().map(work).collect(),
+    }
+}
+
+/// Whether work on so many bytes is done sooner with the help of other threads.
+pub fn is_worth_threads(bytes: u64) -> bool {
+    bytes >= WORTH_BYTES
+}
+
 #[cfg(test)]
 mod tests {
-    use super::map;
-    use crate::error::Error;
+    use super::{WORTH_BYTES, map, map_bytes};
+    use crate::error::{Error, Result};
 
     #[test]
     fn results_keep_their_order_whatever_their_number() {
@@ -29,6 +56,10 @@ mod tests {
             let items: Vec<u32> = (0..count).collect();
             let doubled = map(&items, |n| Ok(n * 2)).expect("no item fails");
             assert!(doubled.iter().zip(&items).all(|(d, n)| *d == n * 2) && doubled.len() == items.len());
+            for bytes in [0, WORTH_BYTES] {
+                let again: Result<Vec<u32>> = map_bytes(&items, bytes, |n| Ok(n * 2));
+                assert_eq!(again.expect("no item fails"), doubled);
+            }
         }
     }
 

@@ -36,6 +36,8 @@ pub mod status {
     pub const GUARD: u32 = 1 << 16;
     /// The kernel's uprobes page.
     pub const UPROBES: u32 = 1 << 17;
+    /// A part of an io_uring instance; Stasis' own.
+    pub const IO_URING: u32 = 1 << 30;
     /// It was writable once (`stasis_vma_flags.accounted`): never in an image, set when one is loaded.
     pub const ACCOUNTED: u32 = 1 << 31;
 }

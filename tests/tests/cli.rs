@@ -377,3 +377,25 @@ fn descriptors_are_closed_when_asked() {
     shell.args(["-c", &line]).env("HOME", place.path("home"));
     Result::of(&mut shell).fine();
 }
+
+#[test]
+fn a_thread_is_no_root() {
+    let (place, own) = (Place::new(), std::process::id());
+    let thread = nix::unistd::gettid();
+    assert_ne!(thread.as_raw() as u32, own, "tests run in threads");
+    let result = place.run(&format!("dump -t {thread}"));
+    result.refused(&format!("{thread} is a thread of process {own}"));
+    result.refused(&format!("give {own}"));
+    place.run("dump -t 4000000").refused("there is no process 4000000");
+}
+
+#[test]
+fn the_engine_cannot_stop_itself() {
+    let place = Place::new();
+    // Its parent, and the parent of that.
+    for root in [std::process::id(), std::os::unix::process::parent_id()] {
+        let result = place.run(&format!("dump -t {root}"));
+        result.refused(&format!("the tree of process {root} contains the engine itself"));
+        result.refused("from outside of the tree");
+    }
+}

@@ -67,6 +67,10 @@ fn main() -> ExitCode {
     for name in ["checksum", "tree", "filtered", "unrestarted"] {
         trials.push(trial(format!("fail at each step/{name}"), None, move || fails_at_each_step(name)));
     }
+    // A stop ends the calls of "unrestarted" with EINTR also without a dump (signal(7)).
+    for name in ["checksum", "tree", "nanosleep", "futex"] {
+        trials.push(trial(format!("stop/{name}"), None, move || stopped_meanwhile(name)));
+    }
     trials.push(trial("target dies".into(), None, target_dies));
     trials.push(trial("disk full".into(), None, disk_full));
     let no_strace = (!has_program("strace")).then_some("strace is not installed");
@@ -234,6 +238,48 @@ fn fails_at_each_step(name: &str) -> anyhow::Result<()> {
         ensure!(left.is_empty(), "{}: left behind: {left:?}", what());
     }
     target.advances()?;
+    target.finish()
+}
+
+/// Stops and continues a target at random instants of its dump, which succeeds: afterwards it is what it was told last.
+fn stopped_meanwhile(name: &str) -> anyhow::Result<()> {
+    const TOLD: [&[Signal]; 4] = [
+        &[Signal::SIGSTOP],
+        &[Signal::SIGCONT],
+        &[Signal::SIGSTOP, Signal::SIGCONT],
+        &[Signal::SIGCONT, Signal::SIGSTOP],
+    ];
+    let (dir, images) = place()?;
+    let target = Target::start(PROGRAM, name, dir.path())?;
+    let pid = target.pid.to_string();
+    let duration = duration(&pid, &images)?;
+    let mut random = Random::new(name);
+    for round in 0..number("STASIS_KILLS", 40) {
+        let told = TOLD[round % TOLD.len()];
+        // What begins with SIGCONT begins stopped.
+        if told[0] == Signal::SIGCONT {
+            target.signal(Signal::SIGSTOP)?;
+            eventually("the stop", || Ok(target.state() == Some('T')))?;
+        }
+        let mut dump = engine::start(&line(&pid, &images)?)?;
+        let delay = duration.mul_f64(1.2 * random.unit());
+        std::thread::sleep(delay);
+        for signal in told {
+            target.signal(*signal)?;
+            std::thread::sleep(duration.mul_f64(0.1 * random.unit()));
+        }
+        let what = || format!("{name}: round {round}, {told:?} after {delay:?} of {duration:?}");
+        eventually("the dump's end", || Ok(dump.try_wait()?.is_some())).with_context(what)?;
+        let output = dump.wait_with_output()?;
+        ensure!(output.status.success(), "{}: {}", what(), said(&output));
+        let stopped = told.ends_with(&[Signal::SIGSTOP]);
+        lives_on(&target, stopped, true).with_context(what)?;
+        if stopped {
+            target.signal(Signal::SIGCONT)?;
+            target.advances().with_context(what)?;
+        }
+        empty(&images)?;
+    }
     target.finish()
 }
 

@@ -49,7 +49,7 @@ const fn mutation(
     Mutation { area, case, images, key, change }
 }
 
-static MUTATIONS: [Mutation; 22] = [
+static MUTATIONS: [Mutation; 28] = [
     mutation("tree", "tree/zombie_codes", "core-", "exit_code", Change::Flip(0x200)),
     mutation("tree", "tree/names", "core-", "comm", Change::Text("mutant")),
     mutation("threads", "threads/masks", "core-", "blk_sigset", Change::Flip(1 << 9)),
@@ -72,6 +72,12 @@ static MUTATIONS: [Mutation; 22] = [
     mutation("terminals", "terminals/session", "tty-info", "pgrp", Change::Flip(1)),
     mutation("terminals", "terminals/queued_raw", "tty-data", "data", Change::Payload),
     mutation("events", "events/signalfd_pending", "files.img", "sigmask", Change::Flip(1 << 20)),
+    mutation("events", "events/inotify_masks", "files.img", "mask", Change::Flip(1 << 9)),
+    mutation("events", "events/fanotify_marks", "files.img", "mask", Change::Flip(1 << 3)),
+    mutation("memfd", "memfd/seals", "memfd.img", "seals", Change::Flip(2)),
+    mutation("userfaultfd", "userfaultfd/protected", "stasis-file", "start", Change::Add(4096)),
+    mutation("io_uring", "io_uring/unsubmitted", "stasis-file", "submitted", Change::Add(1)),
+    mutation("bpf", "bpf/array", "files.img", "map_name", Change::Text("mutant")),
 ];
 
 fn main() -> ExitCode {

@@ -6,15 +6,19 @@
 
 mod gate;
 mod tools;
+mod tools_aio;
 mod tools_bench;
+mod tools_bpf;
 mod tools_creds;
 mod tools_events;
 mod tools_files;
 mod tools_maps;
+mod tools_memfd;
 mod tools_memory;
 mod tools_programs;
 mod tools_relatives;
 mod tools_rlimits;
+mod tools_rseq;
 mod tools_sched;
 mod tools_screens;
 mod tools_signals;
@@ -23,6 +27,9 @@ mod tools_tasks;
 mod tools_terminals;
 mod tools_threads;
 mod tools_timers;
+mod tools_uring;
+mod tools_userfault;
+mod tools_watch;
 #[cfg(cpu = "x86")]
 mod tools_x86;
 

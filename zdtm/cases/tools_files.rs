@@ -123,6 +123,24 @@ pub fn attribute(fd: &impl AsRawFd, name: &str) -> Verdict<Vec<u8>> {
     Ok(value)
 }
 
+/// The bit of chattr(1)'s `+i`.
+pub const IMMUTABLE: i64 = 0x10;
+/// The bit of `+a`.
+pub const APPEND_ONLY: i64 = 0x20;
+
+/// Sets one of those bits of a file (FS_IOC_SETFLAGS), or takes it away.
+pub fn set_chattr(file: &impl AsRawFd, bit: i64, on: bool) -> Verdict {
+    let mut bits: libc::c_long = 0;
+    let get = nix::request_code_read!(b'f', 1, size_of::<libc::c_long>());
+    let set = nix::request_code_write!(b'f', 2, size_of::<libc::c_long>());
+    // SAFETY: the kernel writes an int at the start of the word.
+    Errno::result(unsafe { libc::ioctl(file.as_raw_fd(), get, &raw mut bits) })?;
+    bits = if on { bits | bit as libc::c_long } else { bits & !bit as libc::c_long };
+    // SAFETY: the kernel reads an int from the start of the word.
+    Errno::result(unsafe { libc::ioctl(file.as_raw_fd(), set, &raw const bits) })?;
+    Ok(())
+}
+
 /// A path as the C library takes it.
 pub fn c_path(path: &Path) -> Verdict<CString> {
     Ok(CString::new(path.as_os_str().as_bytes())?)

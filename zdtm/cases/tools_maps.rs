@@ -1,8 +1,9 @@
 //! What /proc says of a task's memory: its areas, their flags, their sizes.
 
-use crate::gate::{Verdict, fail};
+use crate::gate::{Verdict, check, fail};
 use crate::tools_memory::{Area, page};
 use nix::errno::Errno;
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 
 /// A line of /proc/PID/maps; the device and inode are left out: a scratch directory may have been copied.
@@ -122,7 +123,37 @@ pub fn pss(task: &str) -> Verdict<u64> {
     }
 }
 
+/// The proportional set size of this process and of some relatives together, in KiB.
+pub fn total_pss(relatives: &[Pid]) -> Verdict<u64> {
+    relatives.iter().try_fold(pss("self")?, |sum, relative| Ok(sum + pss(&relative.to_string())?))
+}
+
+/// Fails where what relatives use together has grown by more than a tenth: pages that they shared became copies.
+pub fn check_sharing(before: u64, after: u64) -> Verdict {
+    check(
+        &format!("memory use at most a tenth more: {before} KiB before, {after} after"),
+        after <= before + before / 10,
+    )
+}
+
 /// The vDSO's code and its data pages, in the order of their addresses.
 pub fn kernel_areas() -> Verdict<Vec<Map>> {
     Ok(maps("self")?.into_iter().filter(|m| m.name == "[vdso]" || m.name.starts_with("[vvar")).collect())
+}
+
+/// Lets the kernel make huge pages on demand. The limit is never lowered: another run may count on it, and it costs
+/// nothing by itself.
+pub fn allow_huge_pages() -> Verdict {
+    const LIMIT: &str = "/proc/sys/vm/nr_overcommit_hugepages";
+    const ENOUGH: u64 = 16;
+    if std::fs::read_to_string(LIMIT)?.trim().parse::<u64>()? < ENOUGH {
+        std::fs::write(LIMIT, ENOUGH.to_string())?;
+    }
+    Ok(())
+}
+
+/// A line of /proc/meminfo.
+pub fn meminfo(name: &str) -> Verdict<String> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    Ok(text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default().trim().to_owned())
 }

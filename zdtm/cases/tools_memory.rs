@@ -162,6 +162,13 @@ impl Area {
         if got == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(Area { start: got as usize, pages }) }
     }
 
+    /// A second mapping of the same shared memory.
+    pub fn remap_copy(&self) -> Result<Area, Errno> {
+        // SAFETY: a length of zero leaves the area and maps its memory once more at a free place (mremap(2)).
+        let got = unsafe { libc::mremap(self.start as *mut _, 0, self.bytes(), libc::MREMAP_MAYMOVE) };
+        if got == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(Area { start: got as usize, pages: self.pages }) }
+    }
+
     /// Whether all pages are mapped; none of them is touched.
     pub fn mapped(&self) -> bool {
         let mut resident = vec![0u8; self.pages];

@@ -2,6 +2,8 @@
 
 use crate::gate::{Verdict, check_eq};
 use crate::tools_tasks::outcome;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 
 /// The kernel's `struct sched_attr` (its first size; sched_setattr(2)); times are in ns.
 #[repr(C)]
@@ -38,4 +40,17 @@ pub fn set_own_attributes(wanted: &Attributes) -> Verdict {
     // SAFETY: the kernel reads the size that the structure names.
     let done = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, std::ptr::from_ref(wanted), 0) };
     check_eq("sched_setattr", outcome(done), (0, 0))
+}
+
+/// Has this thread run on each processor that it may run on, and look at something there.
+pub fn on_each_processor(mut look: impl FnMut(u32) -> Verdict) -> Verdict {
+    let myself = Pid::from_raw(0);
+    let allowed = sched_getaffinity(myself)?;
+    for cpu in (0..CpuSet::count()).filter(|c| allowed.is_set(*c).unwrap_or(false)) {
+        let mut one = CpuSet::new();
+        one.set(cpu)?;
+        sched_setaffinity(myself, &one)?;
+        look(cpu as u32)?;
+    }
+    Ok(sched_setaffinity(myself, &allowed)?)
 }

@@ -79,6 +79,16 @@ pub struct CiArgs {
     pub merge: Option<PathBuf>,
 }
 
+/// What the engine that restores a case has about it, and its children would have from it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restorer {
+    /// What the harness has: the defaults.
+    Plain,
+    /// Attributes that differ from the defaults, where a process can give them up again.
+    Odd,
+}
+
 /// Who leads the session that a case starts in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

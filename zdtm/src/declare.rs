@@ -3,7 +3,7 @@
 //! A value is YAML; where a key takes a list, words separated by spaces will do. An unknown key is an error: a
 //! misspelt one would otherwise leave the case weaker than it looks.
 
-use crate::cli::{Flavour, Session};
+use crate::cli::{Flavour, Restorer, Session};
 use crate::damage::Damage;
 use crate::needs::Need;
 use crate::route::Route;
@@ -36,6 +36,8 @@ pub struct Declaration {
     pub timeout: Duration,
     /// In whose session.
     pub session: Session,
+    /// By what kind of engine process it is restored.
+    pub restorer: Restorer,
     /// Options of the engine's dump.
     pub dump_options: Vec<String>,
     /// Options of the engine's restore.
@@ -58,6 +60,7 @@ impl Default for Declaration {
             needs: Vec::new(),
             timeout: Duration::from_secs(30),
             session: Session::Own,
+            restorer: Restorer::Plain,
             dump_options: Vec::new(),
             restore_options: Vec::new(),
             dump_fails: None,
@@ -111,6 +114,7 @@ impl Declaration {
                 self.timeout = Duration::from_secs_f64(seconds);
             }
             "session" => self.session = one(&scalar(&value)?)?,
+            "restorer" => self.restorer = one(&scalar(&value)?)?,
             "options" => {
                 self.dump_options.extend(words(&value)?);
                 self.restore_options.extend(words(&value)?);
@@ -200,12 +204,13 @@ mod tests {
     fn a_full_declaration() {
         let it = parse(
             " flavours: [host]\n routes: [once, thrice]\n needs: [cap:sys_nice, prog:sh]\n timeout: 5\n\
-             options: --file-locks --ghost-limit 4M\n dump-options: -j\n session: shell\n witness: -pos # it reads on",
+             options: --file-locks --ghost-limit 4M\n dump-options: -j\n session: shell\n restorer: odd\n witness: -pos # it reads on",
         )
         .unwrap();
         assert_eq!(it.routes, [Route::Once, Route::Thrice]);
         assert_eq!(it.timeout, Duration::from_secs(5));
         assert_eq!(it.session, Session::Shell);
+        assert_eq!(it.restorer, Restorer::Odd);
         assert_eq!(it.dump_options, ["--file-locks", "--ghost-limit", "4M", "-j"]);
         assert_eq!(it.restore_options, ["--file-locks", "--ghost-limit", "4M"]);
         assert_eq!(it.exempt, ["pos"]);

@@ -34,6 +34,11 @@ impl Stat {
         number.checked_sub(3).and_then(|i| self.rest.get(i)).map_or("", String::as_str)
     }
 
+    /// Whether it is a thread of the kernel's within a process (PF_IO_WORKER, PF_USER_WORKER): such come and go.
+    pub fn is_worker(&self) -> bool {
+        self.field(9).parse::<u32>().is_ok_and(|flags| flags & 0x4010 != 0)
+    }
+
     /// The state's letter.
     pub fn state(&self) -> char {
         self.field(3).chars().next().unwrap_or('?')

@@ -84,6 +84,7 @@ impl Setting {
             seed,
             kills: self.kills,
             session: declared.session,
+            restorer: declared.restorer,
             dump_options: self.dump_options(case),
             restore_options: declared.restore_options.clone(),
             dump_fails: declared.dump_fails.clone(),

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Command, ExitStatus};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -155,5 +155,50 @@ pub fn pidfd_of_thread() -> io::Result<()> {
     nix::errno::Errno::result(made).map_err(io::Error::from)?;
     // SAFETY: as above.
     drop(unsafe { OwnedFd::from_raw_fd(made as RawFd) });
+    Ok(())
+}
+
+/// Has a command run with attributes that differ from the defaults, where every process can give them up again.
+pub fn make_odd(command: &mut Command) {
+    // SAFETY: the closure makes system calls only.
+    unsafe { command.pre_exec(take_odd_attributes) };
+}
+
+fn take_odd_attributes() -> io::Result<()> {
+    const PR_SET_MEMORY_MERGE: i32 = 67;
+    const IOPRIO_WHO_PROCESS: i32 = 1;
+    const BEST_EFFORT_7: i32 = 2 << 13 | 7;
+    let one = 1usize;
+    let soft = |resource, soft| {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: one valid structure for both calls.
+        unsafe {
+            libc::getrlimit(resource, &mut limit);
+            limit.rlim_cur = soft;
+            libc::setrlimit(resource, &limit)
+        }
+    };
+    let ignored = [libc::SIG_IGN as u64, 0, 0, 0, 0, 0, 0, 0];
+    // SAFETY: integers, and structures that outlive their calls. Kernels that lack a setting refuse it.
+    unsafe {
+        libc::personality((libc::UNAME26 | libc::ADDR_COMPAT_LAYOUT) as libc::c_ulong);
+        libc::prctl(libc::PR_SET_THP_DISABLE, one, 0usize, 0usize, 0usize);
+        libc::prctl(PR_SET_MEMORY_MERGE, one, 0usize, 0usize, 0usize);
+        libc::prctl(libc::PR_MCE_KILL, libc::PR_MCE_KILL_SET, libc::PR_MCE_KILL_EARLY, 0usize, 0usize);
+        libc::prctl(libc::PR_SET_TIMERSLACK, 77_777usize);
+        libc::prctl(libc::PR_SET_SECUREBITS, libc::SECBIT_NO_SETUID_FIXUP as usize);
+        // The last is one that the C library takes for itself where there are threads.
+        for signal in [libc::SIGHUP, libc::SIGUSR2, 33] {
+            libc::syscall(libc::SYS_rt_sigaction, signal, ignored.as_ptr(), std::ptr::null_mut::<u64>(), 8);
+        }
+        libc::setpriority(libc::PRIO_PROCESS, 0, 5);
+        libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, BEST_EFFORT_7);
+        libc::umask(0o077);
+        soft(libc::RLIMIT_NOFILE, 300);
+        soft(libc::RLIMIT_CORE, 0);
+    }
+    let mut blocked = SigSet::empty();
+    blocked.add(nix::sys::signal::Signal::SIGUSR1);
+    blocked.thread_set_mask()?;
     Ok(())
 }

@@ -57,6 +57,8 @@ pub const ADDRESS_LIMIT: u64 = 1 << 52;
 pub const TERMIOS: crate::Termios = crate::Termios::GENERIC;
 /// Whether the kernel hides an interrupted call from a tracer: what is known of it comes from [`calls`].
 pub const HIDES_CALLS: bool = true;
+/// What its 32-bit ABI does to interrupted calls is not looked at.
+pub const COMPAT: Option<crate::Compat> = None;
 /// The register sets that [`Regs`] is made of.
 pub const REGISTER_SETS: &[RegisterSet] = &[RegisterSet { note: NT_PRSTATUS, offset: 0, len: 34 * 8 }];
 

@@ -55,6 +55,8 @@ pub const ADDRESS_LIMIT: u64 = 1 << 52;
 pub const TERMIOS: crate::Termios = crate::Termios::POWER;
 /// Whether the kernel hides an interrupted call from a tracer.
 pub const HIDES_CALLS: bool = false;
+/// What its 32-bit ABI does to interrupted calls is not looked at.
+pub const COMPAT: Option<crate::Compat> = None;
 /// The register sets that [`Regs`] is made of.
 pub const REGISTER_SETS: &[RegisterSet] = &[RegisterSet { note: NT_PRSTATUS, offset: 0, len: 48 * 8 }];
 

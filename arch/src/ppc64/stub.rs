@@ -63,6 +63,9 @@ pub const DUMP: [u8; 128] = little_endian(&CODE);
 /// Where in [`DUMP`] a thread starts that makes a single call, given in its registers.
 const FIRST: u64 = 24 * 4;
 
+/// Where in [`DUMP`] a thread stands whose waiting was ended: with the next instruction it goes home.
+pub const PARKED: u64 = 22 * 4;
+
 /// Where in the stub its system call instruction stands.
 pub const SYSCALL: usize = 9 * 4;
 

@@ -55,6 +55,8 @@ pub const TERMIOS: crate::Termios = crate::Termios::GENERIC;
 pub const HIDES_CALLS: bool = false;
 /// The number of the system call that a thread is in, and the length of its instruction.
 const NT_S390_SYSTEM_CALL: u32 = 0x307;
+/// What its 32-bit ABI does to interrupted calls is not looked at.
+pub const COMPAT: Option<crate::Compat> = None;
 /// The register sets that [`Regs`] is made of.
 pub const REGISTER_SETS: &[RegisterSet] = &[
     RegisterSet { note: NT_PRSTATUS, offset: 0, len: 27 * 8 },

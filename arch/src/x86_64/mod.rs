@@ -43,6 +43,15 @@ pub const NR_EPOLL_WAIT: Option<i64> = Some(232);
 pub const TERMIOS: crate::Termios = crate::Termios::GENERIC;
 /// Whether the kernel hides an interrupted call from a tracer.
 pub const HIDES_CALLS: bool = false;
+/// The 386's ABI: `struct user_regs_struct32`. The calls are epoll_wait, epoll_pwait and epoll_pwait2, rt_sigtimedwait
+/// with times of 32 and 64 bits, io_getevents, futex_waitv, semtimedop with times of 64 bits, and ipc, of whose calls
+/// only those of semaphores end so.
+pub const COMPAT: Option<crate::Compat> = Some(crate::Compat {
+    set: RegisterSet { note: NT_PRSTATUS, offset: 0, len: 17 * 4 },
+    result: 6 * 4,
+    number: 11 * 4,
+    mended: &[256, 319, 441, 177, 421, 247, 449, 420, 117],
+});
 /// The register sets that [`Regs`] is made of.
 pub const REGISTER_SETS: &[RegisterSet] = &[RegisterSet { note: NT_PRSTATUS, offset: 0, len: 27 * 8 }];
 /// restart_syscall(2), which the kernel gives user space for an interrupted call with a restart block.

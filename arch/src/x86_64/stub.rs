@@ -55,6 +55,9 @@ pub const DUMP: [u8; 86] = [
 /// Where in [`DUMP`] a thread starts that makes a single call, given in its registers.
 const FIRST: u64 = 71;
 
+/// Where in [`DUMP`] a thread stands whose waiting was ended: with the next instruction it goes home.
+pub const PARKED: u64 = 68;
+
 /// Where in the stub its system call instruction stands.
 pub const SYSCALL: usize = 32;
 

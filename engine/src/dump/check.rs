@@ -3,9 +3,35 @@
 use super::freeze::Process;
 use crate::error::{Error, Result};
 use crate::options::DumpOptions;
-use crate::proc::{ProcDir, task};
+use crate::proc::{ProcDir, stat, status, task};
 use crate::sys::Pid;
 use std::collections::HashSet;
+
+/// Refuses roots that cannot be one: nobody, a thread, or what the engine itself descends from.
+pub fn root(pid: Pid) -> Result<()> {
+    let mut buffer = Vec::new();
+    let status = match ProcDir::open(pid).and_then(|dir| status::read(&dir, &mut buffer)) {
+        Err(e) if e.is_gone() => return Err(Error::state(format!("there is no process {pid}"))),
+        other => other?,
+    };
+    let process = status.ids.tgid;
+    if process != pid {
+        return Err(Error::state(format!("{pid} is a thread of process {process}, and no process"))
+            .with_help(format!("a dump is of whole processes: give {process}")));
+    }
+    let mut ancestor = nix::unistd::getpid();
+    while ancestor != pid && ancestor.as_raw() > 0 {
+        ancestor = match ProcDir::open(ancestor).and_then(|dir| stat::read(&dir, &mut buffer)) {
+            Err(e) if e.is_gone() => return Ok(()),
+            other => other?.ppid,
+        };
+    }
+    if ancestor.as_raw() == 0 {
+        return Ok(());
+    }
+    Err(Error::state(format!("the tree of process {pid} contains the engine itself, which cannot stop itself"))
+        .with_help("run the engine from outside of the tree: from another shell, or by `setsid --fork`"))
+}
 
 /// Refuses trees that are in other namespaces than the engine, or whose session is led from outside without
 /// `--shell-job`.
@@ -14,9 +40,6 @@ pub fn tree(processes: &[Process], options: &DumpOptions) -> Result<()> {
     let root = &processes[0];
     if root.is_zombie() {
         return Err(Error::state(format!("process {} has exited and cannot be dumped", root.pid)));
-    }
-    if processes.iter().any(|p| p.pid == nix::unistd::getpid()) {
-        return Err(Error::state("the engine itself is in the tree to be dumped"));
     }
     if options.common.shell_job {
         return Ok(());

@@ -122,8 +122,11 @@ fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
     let leader = &process.threads[0];
     let mut buffer = Vec::new();
     let inside = sources.inside;
-    let stopped = leader.outside.status.state == b'T' || leader.stopped_by.is_some();
     let pid = process.speaker();
+    let signals = queue(pid, true)?;
+    // A stop empties the queue of SIGCONT: one that is there came after the freeze.
+    let continued = signals.signals.iter().any(|s| s.siginfo.starts_with(&libc::SIGCONT.to_ne_bytes()));
+    let stopped = !continued && (leader.outside.status.state == b'T' || leader.stopped_by.is_some());
     Ok(TaskCoreEntry {
         task_state: if stopped { state::STOPPED } else { state::ALIVE },
         // Of a leader that has exited while its threads live on.
@@ -138,7 +141,7 @@ fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
         timers: Some(timers(inside)),
         rlimits: Some(rlimits(inside)),
         cg_set: None,
-        signals_s: Some(queue(pid, true)?),
+        signals_s: Some(signals),
         old_seccomp_mode: None,
         old_seccomp_filter: None,
         loginuid: Some(task::login_uid(&process.dir, &mut buffer)?),
@@ -146,7 +149,7 @@ fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
         sigactions: actions(inside),
         child_subreaper: Some(inside.subreaper),
         blk_sigset_extended: None,
-        stop_signo: leader.stopped_by,
+        stop_signo: leader.stopped_by.filter(|_| stopped),
         membarrier_registration_mask: (inside.membarrier != 0).then_some(inside.membarrier),
     })
 }
@@ -328,6 +331,7 @@ fn extra(thread: &Thread, of_process: Option<&Sources<'_>>) -> Result<StasisTask
     entry.mcl_future = (inside.lock_future != 0).then_some(inside.lock_future as u32);
     entry.mdwe = (inside.mdwe != 0).then_some(inside.mdwe);
     entry.memory_merge = inside.memory_merge.then_some(true);
+    entry.thp_disable_flags = Some(inside.thp_disable & !1).filter(|&flags| flags != 0);
     entry.exit_signal =
         Some(sources.process.stat.exit_signal).filter(|&s| s != libc::SIGCHLD && s >= 0).map(|s| s as u32);
     entry.coredump_filter = task::coredump_filter(&sources.process.dir, &mut Vec::new())?;

@@ -1,14 +1,16 @@
 //! Draining: copying the pages that were found into the pages files, on all cores at once. Every page's place in its
 //! file is known beforehand, so pieces of one process and of several run side by side.
 
+use super::pages::push_run;
 use crate::cancel;
 use crate::error::{Doing, Error, Result};
 use crate::fault;
 use crate::image::ChunkSums;
 use crate::options::ProgressSink;
+use crate::parallel;
 use crate::proc::pagemap::{self, PageEntry};
 use crate::sys::{self, Errno, Pid, RemoteAddr};
-use rayon::prelude::*;
+use nix::sys::statfs::{HUGETLBFS_MAGIC, fstatfs};
 use std::cell::RefCell;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -54,7 +56,8 @@ struct Piece<'a> {
 /// Fills all targets.
 pub fn drain(targets: &[Target], progress: &ProgressSink) -> Result<()> {
     let pieces: Vec<Piece<'_>> = targets.iter().flat_map(cut).collect();
-    let left = pieces.par_iter().map(|piece| {
+    let bytes = pieces.iter().map(|piece| piece.len).sum();
+    let left: Vec<Option<&Piece<'_>>> = parallel::map_bytes(&pieces, bytes, |piece| -> Result<_> {
         cancel::check()?;
         fault::point("copy memory")?;
         match copy(piece) {
@@ -63,8 +66,7 @@ pub fn drain(targets: &[Target], progress: &ProgressSink) -> Result<()> {
         }
         progress.add(piece.len);
         Ok(None)
-    });
-    let left: Vec<Option<&Piece<'_>>> = left.collect::<Result<_>>()?;
+    })?;
     // Some kernels let nobody but the thread that traces a task read what the task itself cannot
     // (CONFIG_PROC_MEM_FORCE_PTRACE): that is this one.
     left.into_iter().flatten().try_for_each(|piece| {
@@ -181,38 +183,69 @@ fn read_segment(file: &File, piece: &Piece<'_>, buffer: &mut [u8]) -> Result<()>
     for &(at, len) in &piece.runs {
         let (part, tail) = rest.split_at_mut(len as usize);
         rest = tail;
-        file.read_exact_at(part, at.0).doing(|| "read a segment of shared memory")?;
+        let read = read_up_to_end(file, part, at.0).doing(|| "read a segment of shared memory")?;
+        // A memory file may end within a page.
+        part[read..].fill(0);
     }
     Ok(())
 }
 
-/// The runs of a segment of shared memory that hold data, as offsets.
+/// Fills the buffer as far as the file goes; returns how far that is.
+fn read_up_to_end(file: &File, buffer: &mut [u8], at: u64) -> std::io::Result<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match file.read_at(&mut buffer[done..], at + done as u64) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(done)
+}
+
+/// The runs of a segment of shared memory that hold data, as offsets: whole pages.
 pub fn segment_runs(file: &File) -> Result<Vec<(u64, u64)>> {
     use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt;
     let doing = || "look for the data of a segment of shared memory";
-    let size = file.metadata().doing(doing)?.len();
-    let page = sys::page_size();
+    let meta = file.metadata().doing(doing)?;
+    let (size, page) = (meta.len(), sys::page_size());
+    // hugetlbfs knows no holes.
+    if meta.blksize() > page && fstatfs(file).doing(doing)?.filesystem_type() == HUGETLBFS_MAGIC {
+        return huge_runs(file, size, meta.blksize(), meta.blocks()).doing(doing);
+    }
     let mut runs: Vec<(u64, u64)> = Vec::new();
     let mut at = 0;
     while at < size {
-        let data = match sys::file::seek_data(file.as_fd(), at) {
-            Ok(Some(data)) => data,
-            Ok(None) => break,
-            // hugetlbfs knows no holes
-            Err(Errno::EINVAL | Errno::EOPNOTSUPP) => at,
-            Err(e) => return Err(e).doing(doing),
-        };
-        let hole = match sys::file::seek_hole(file.as_fd(), data) {
-            Ok(hole) => hole.unwrap_or(size),
-            Err(Errno::EINVAL | Errno::EOPNOTSUPP) => size,
-            Err(e) => return Err(e).doing(doing),
-        };
-        let end = hole.next_multiple_of(page).min(size);
+        let Some(data) = sys::file::seek_data(file.as_fd(), at).doing(doing)? else { break };
+        let hole = sys::file::seek_hole(file.as_fd(), data).doing(doing)?.unwrap_or(size);
+        let end = hole.min(size).next_multiple_of(page);
         if end <= data {
             return Err(Error::state("a segment of shared memory changed while it was read"));
         }
         runs.push((data, end));
         at = end;
+    }
+    Ok(runs)
+}
+
+/// The same of huge pages: what reads as zeros is a hole, unless there is none. `blocks` are those of 512 bytes that the
+/// file takes.
+fn huge_runs(file: &File, size: u64, page: u64, blocks: u64) -> std::io::Result<Vec<(u64, u64)>> {
+    if blocks.saturating_mul(512) >= size && size > 0 {
+        return Ok(vec![(0, size)]);
+    }
+    let mut buffer = vec![0; CHUNK.min(page) as usize];
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for at in (0..if blocks == 0 { 0 } else { size }).step_by(page as usize) {
+        for part in (at..at + page).step_by(buffer.len()) {
+            let read = read_up_to_end(file, &mut buffer, part)?;
+            if buffer[..read].iter().any(|byte| *byte != 0) {
+                push_run(&mut runs, at, at + page);
+                break;
+            }
+        }
     }
     Ok(runs)
 }

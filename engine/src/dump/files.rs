@@ -11,6 +11,7 @@ use crate::kind::{self, Descriptor, DumpContext};
 use crate::options::DumpOptions;
 use crate::parallel;
 use crate::proc::fdinfo::{self, FdInfo};
+use crate::proc::maps::Mapping;
 use crate::sys::kcmp::{What, kcmp, kcmp_watched};
 use crate::sys::{self, Pid};
 use nix::sys::stat::{FileStat, fstat};
@@ -27,6 +28,9 @@ type Group = (u64, u64, u32, i64);
 /// A file that a task has otherwise than by a descriptor: device, inode, flags, whether deleted, and its path.
 type PathKey = (u64, u64, u32, Vec<u8>);
 
+/// Device, inode and path of a mapping, and whether its file is opened for writing: in one mount namespace the same file.
+type MappedKey = ((u32, u32), u64, Vec<u8>, bool);
+
 /// Every file of the tree, each once.
 pub struct Files<'a> {
     /// The messages for files.img.
@@ -36,13 +40,24 @@ pub struct Files<'a> {
     /// For each group its members in kcmp's order: a descriptor each, the file's id and its type.
     known: HashMap<Group, Vec<(Pid, i32, u32, i32)>>,
     paths: HashMap<PathKey, u32>,
+    /// Where descriptors of files point.
+    links: Vec<(Vec<u8>, u32)>,
+    /// Files that some task has mapped, by what its maps say of them and whether they are opened for writing.
+    mapped: HashMap<MappedKey, u32>,
 }
 
 impl<'a> Files<'a> {
     /// No file yet.
     pub fn new(options: &'a DumpOptions) -> Files<'a> {
         let cx = DumpContext::new(options);
-        Files { entries: Vec::new(), cx, known: HashMap::new(), paths: HashMap::new() }
+        Files {
+            entries: Vec::new(),
+            cx,
+            known: HashMap::new(),
+            paths: HashMap::new(),
+            links: Vec::new(),
+            mapped: HashMap::new(),
+        }
     }
 
     /// The descriptors of a process.
@@ -106,24 +121,31 @@ impl<'a> Files<'a> {
         let kind = kind::recognise(descriptor)?;
         let (id, r#type) = (self.cx.new_id(), kind.fd_type() as i32);
         members.insert(place, (descriptor.pid, descriptor.fd, id, r#type));
+        self.links.push((descriptor.link.clone(), id));
         let entry = kind.dump(descriptor, id, &mut self.cx)?;
         self.entries.push(entry);
         self.entries.append(&mut self.cx.more);
         Ok((id, r#type))
     }
 
-    /// Finds what epoll sets watch, when all descriptors are known. `tables` are the tasks' by a thread of each.
+    /// Finds what epoll sets, inotify and fanotify descriptors watch, when all descriptors are known. `tables` are the tasks' by a thread of each.
     pub fn find_watched(&mut self, tables: &HashMap<Pid, &[FdinfoEntry]>) -> Result<()> {
         for set in std::mem::take(&mut self.cx.epolls) {
             let table = tables.get(&set.pid).copied().unwrap_or_default();
             let numbers: HashMap<u32, u32> = table.iter().map(|fd| (fd.fd, fd.id)).collect();
             let watched = |i| self.watched_by(&set, i, &numbers);
             let files = (0..set.targets.len()).map(watched).collect::<Result<Vec<u32>>>()?;
+            if let Some(late) = files.iter().position(|id| self.cx.late.contains(id)) {
+                let number = set.targets[late].fd;
+                let reason = format!("it watches descriptor {number}, a file of /proc about a part of a process");
+                return Err(Error::unsupported(set.what.clone(), reason)
+                    .with_help("open the file below the directory of the process: /proc/PID/mounts"));
+            }
             if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == set.id) {
                 set.settle(&files, table, entry, &mut self.cx);
             }
         }
-        Ok(())
+        self.cx.find_watched(&mut self.entries)
     }
 
     /// The file of an epoll set's registration: what its number stands for now, or any of the tree.
@@ -161,6 +183,13 @@ impl<'a> Files<'a> {
             target.fd
         );
         Err(Error::unsupported(set.what.clone(), reason).with_help("remove it from the set before it is closed"))
+    }
+
+    /// Completes what kinds could not know before all descriptors and areas were known. `tables` are the descriptors of
+    /// each live process: its pid, a thread of it and its table.
+    pub fn settle(&mut self, tables: &[(Pid, Pid, &[FdinfoEntry])]) -> Result<()> {
+        kind::userfaultfd::settle(&mut self.cx, tables)?;
+        kind::io_uring::settle(&mut self.cx, tables, &self.entries, &self.links)
     }
 
     /// Notes what eventfds said that were asked.
@@ -216,19 +245,25 @@ impl<'a> Files<'a> {
             body: fdinfo::Body::None,
             other: Vec::new(),
         };
-        let descriptor = Descriptor { pid, fd: -1, link, stat, info, copy };
-        let entry = kind::regfile::dump_path(&descriptor, id, &mut self.cx)?;
+        let descriptor = Descriptor { pid, fd: kind::NO_NUMBER, link, stat, info, copy };
+        let entry = kind::dump_path(&descriptor, id, &mut self.cx)?;
         self.entries.push(entry);
         self.paths.insert(key, id);
         Ok(id)
     }
 
-    /// The file of a mapping, opened through /proc/PID/map_files by the caller's descriptor.
-    pub fn of_mapping(&mut self, pid: Pid, range: &str, writable: bool) -> Result<u32> {
+    /// The file of a mapping, opened through /proc/PID/map_files by the caller's descriptor: `range` is its name there.
+    pub fn of_mapping(&mut self, pid: Pid, mapping: &Mapping, range: &str, writable: bool) -> Result<u32> {
+        let key = (mapping.dev, mapping.inode, mapping.name.clone(), writable);
+        if let Some(&id) = self.mapped.get(&key) {
+            return Ok(id);
+        }
         let flags = if writable { libc::O_RDWR } else { libc::O_RDONLY };
-        self.of_link(pid, &format!("map_files/{range}"), flags).map_err(|e| {
+        let id = self.of_link(pid, &format!("map_files/{range}"), flags).map_err(|e| {
             e.with_help("reading /proc/PID/map_files needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN: run as root")
-        })
+        })?;
+        self.mapped.insert(key, id);
+        Ok(id)
     }
 }
 

@@ -185,12 +185,29 @@ impl Freezer {
             let stopped = self.await_stop(tid, Freezer::check_time)?;
             self.asked.pop();
             if let Some(signal) = stopped {
+                if self.is_worker(tid)? {
+                    ptrace::detach(tid, 0).doing(|| format!("let the kernel's thread {tid} go"))?;
+                    continue;
+                }
                 let stopped_by = (signal != libc::SIGTRAP).then_some(signal as u32);
                 let seized = Seized::adopt(tid, self.asleep.remove(&tid), stopped_by.is_some())?;
                 self.threads.entry(pid).or_default().push((seized, stopped_by));
             }
         }
         Ok(())
+    }
+
+    /// Whether a stopped thread is the kernel's own, which never runs a program: a worker of io_uring. It is let go, to
+    /// complete what it is about, and comes again by itself after a restore.
+    fn is_worker(&mut self, tid: Pid) -> Result<bool> {
+        if ptrace::regs(tid).is_ok_and(|regs| regs.ip() != 0) {
+            return Ok(false);
+        }
+        match ProcDir::open(tid).and_then(|dir| stat::read(&dir, &mut self.buffer)) {
+            Ok(stat) => Ok(stat.is_user_worker()),
+            Err(e) if e.is_gone() => Ok(false),
+            Err(e) => Err(e.into()),
+        }
     }
 
     fn list_children(&mut self, index: usize, tids: &[Pid]) -> Result<()> {

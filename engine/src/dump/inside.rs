@@ -1,11 +1,14 @@
 //! What only a task itself can ask for: signal actions, timers, alternate stacks, a few attributes. One batch a
 //! thread; the leader's also asks for what belongs to the process.
 
+use super::aio;
 use super::freeze::Process;
 use crate::check::kernel;
 use crate::error::Result;
+use crate::image::proto::AioRingEntry;
 use crate::kind::eventfd::Unsaid;
 use crate::kind::tty::{Queued, Queues};
+use crate::proc::maps::AddrRange;
 use crate::proc::task;
 use crate::proc::timers::Timer;
 use crate::remote::{Batch, Handle, Injector, Leftover, Place, Seized};
@@ -62,6 +65,8 @@ pub struct OfProcess {
     pub dumpable: i32,
     /// PR_GET_THP_DISABLE: bit 0, and from Linux 6.18 what else it says.
     pub thp_disable: u32,
+    /// Where its data segment ends: brk(2).
+    pub brk: u64,
     /// PR_GET_MDWE.
     pub mdwe: u32,
     /// PR_GET_MEMORY_MERGE.
@@ -76,6 +81,8 @@ pub struct OfProcess {
     pub semaphores: Vec<u32>,
     /// What was queued in the pairs of terminals that were asked, by number.
     pub queued: Vec<(u32, Queued)>,
+    /// Contexts of asynchronous I/O.
+    pub contexts: Vec<AioRingEntry>,
     /// The resource limits by number: soft and hard. From outside, another user's would be refused.
     pub limits: Vec<(u64, u64)>,
 }
@@ -110,6 +117,8 @@ pub struct OfThread {
     pub cpuid_faults: bool,
     /// PR_GET_TIMERSLACK in nanoseconds; 0 for a real-time task, which has none.
     pub timer_slack: u64,
+    /// It has registered an io_uring instance for itself (IORING_REGISTER_RING_FDS).
+    pub has_ring: bool,
 }
 
 /// What a process is asked about.
@@ -120,6 +129,10 @@ pub struct About<'a> {
     pub eventfds: &'a [Unsaid],
     /// Pairs of terminals that may have something queued.
     pub queues: &'a [Queues],
+    /// Rings of asynchronous I/O in its memory.
+    pub rings: &'a [AddrRange],
+    /// Its tree uses io_uring.
+    pub io_uring: bool,
 }
 
 /// Where the process has room for what we lend it.
@@ -136,9 +149,12 @@ pub struct Room<'a> {
     pub hole: &'a dyn Fn(u64) -> Option<u64>,
 }
 
-const THREAD_SLOT: u64 = 1024;
+/// Data of a thread's part of a batch.
+const THREAD_DATA: u64 = 384;
 /// Calls of a thread's part of a batch.
 const THREAD_CALLS: usize = 10;
+/// The most io_uring instances that a thread registers for itself.
+const OWN_RINGS: usize = 16;
 
 /// Asks a process and its threads.
 pub fn ask(process: &mut Process, about: &About<'_>, room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
@@ -177,28 +193,31 @@ pub fn ask(process: &mut Process, about: &About<'_>, room: &Room<'_>) -> Result<
 fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
     let pid = threads[0].tid();
     let count = threads.len();
-    let About { timers, eventfds, queues } = *about;
-    let calls = SIGNALS + LIMITS + 32 + THREAD_CALLS + 2 * timers.len() + Unsaid::CALLS * eventfds.len();
+    let About { timers, eventfds, queues, rings, io_uring } = *about;
+    let thread_calls = THREAD_CALLS + if io_uring { OWN_RINGS } else { 0 };
+    let thread_slot = thread_calls as u64 * 64 + THREAD_DATA;
+    let calls = SIGNALS + LIMITS + 32 + thread_calls + 2 * timers.len() + Unsaid::CALLS * eventfds.len() + rings.len();
     let calls = calls + queues.iter().map(Queues::calls).sum::<usize>();
     let data = SIGNALS * 32 + LIMITS * 16 + 1024 + timers.len() * 48 + Unsaid::DATA * eventfds.len();
     let data = data + queues.iter().map(Queues::data).sum::<usize>();
     let leader_slot = (calls * 64 + data) as u64;
-    let hole = (room.hole)(Injector::hole_len(count, leader_slot, THREAD_SLOT)).ok_or_else(|| {
+    let hole = (room.hole)(Injector::hole_len(count, leader_slot, thread_slot)).ok_or_else(|| {
         crate::error::Error::state(format!("the address space of task {pid} has no room for a batch"))
     })?;
     let place = Place { vdso: room.vdso, vdso_bytes: room.vdso_bytes, hole: RemoteAddr(hole), leftover: room.leftover };
-    let mut injector = Injector::enter(threads, &place, leader_slot, THREAD_SLOT)?;
+    let mut injector = Injector::enter(threads, &place, leader_slot, thread_slot)?;
     let mut batches = Vec::with_capacity(count);
     let mut questions = Vec::with_capacity(count);
     let mut leader = injector.batch(0, calls);
     let of_process = ProcessQuestions::add(&mut leader, timers);
-    questions.push(ThreadQuestions::add(&mut leader));
+    questions.push(ThreadQuestions::add(&mut leader, io_uring));
     let eventfds: Vec<_> = eventfds.iter().map(|eventfd| eventfd.ask(&mut leader)).collect();
     let asked: Vec<_> = queues.iter().map(|queues| queues.ask(&mut leader, None)).collect();
+    let contexts: Vec<_> = rings.iter().map(|ring| aio::ask(*ring, &mut leader)).collect();
     batches.push((0, leader));
     for i in 1..count {
-        let mut batch = injector.batch(i, THREAD_CALLS);
-        questions.push(ThreadQuestions::add(&mut batch));
+        let mut batch = injector.batch(i, thread_calls);
+        questions.push(ThreadQuestions::add(&mut batch, io_uring));
         batches.push((i, batch));
     }
     injector.run(&mut batches)?;
@@ -212,6 +231,7 @@ fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Re
     of_process.lock_future = lock_future;
     of_process.queued = queued;
     of_process.semaphores = eventfds.iter().filter_map(|question| question.semaphore(&batches[0].1)).collect();
+    of_process.contexts = contexts.iter().map(|context| context.answer(pid, &batches[0].1)).collect::<Result<_>>()?;
     let of_threads = questions.iter().zip(&batches).map(|(q, (_, batch))| q.answers(batch)).collect();
     Ok((of_process, of_threads))
 }
@@ -262,10 +282,11 @@ struct ThreadQuestions {
     tsc: RemoteAddr,
     cpuid: Option<Handle>,
     timer_slack: Handle,
+    own_rings: Vec<Handle>,
 }
 
 impl ThreadQuestions {
-    fn add(batch: &mut Batch) -> ThreadQuestions {
+    fn add(batch: &mut Batch, io_uring: bool) -> ThreadQuestions {
         let altstack = batch.room(24);
         batch.call(libc::SYS_sigaltstack, &[0, altstack.0]);
         let clear_tid = batch.room(8);
@@ -279,7 +300,22 @@ impl ThreadQuestions {
         batch.try_call(libc::SYS_prctl, &[libc::PR_GET_TSC as u64, tsc.0]);
         let cpuid = native::NR_ARCH_PRCTL.map(|nr| batch.try_call(nr, &[ARCH_GET_CPUID]));
         let timer_slack = batch.call(libc::SYS_prctl, &[libc::PR_GET_TIMERSLACK as u64]);
-        ThreadQuestions { altstack, clear_tid, pdeath, securebits, personality, mce_kill, tsc, cpuid, timer_slack }
+        const ENTER_REGISTERED_RING: u64 = 1 << 4;
+        let own_rings = (0..if io_uring { OWN_RINGS as u64 } else { 0 })
+            .map(|ring| batch.try_call(libc::SYS_io_uring_enter, &[ring, 0, 0, ENTER_REGISTERED_RING]))
+            .collect();
+        ThreadQuestions {
+            altstack,
+            clear_tid,
+            pdeath,
+            securebits,
+            personality,
+            mce_kill,
+            tsc,
+            cpuid,
+            timer_slack,
+            own_rings,
+        }
     }
 
     fn answers(&self, batch: &Batch) -> OfThread {
@@ -297,6 +333,7 @@ impl ThreadQuestions {
             tsc: batch.u32_at(self.tsc),
             cpuid_faults: self.cpuid.is_some_and(|handle| batch.result(handle) == Ok(0)),
             timer_slack: batch.result(self.timer_slack).unwrap_or(0),
+            has_ring: self.own_rings.iter().any(|ring| batch.result(*ring).is_ok()),
         }
     }
 }
@@ -308,6 +345,7 @@ struct ProcessQuestions {
     subreaper: RemoteAddr,
     dumpable: Handle,
     thp_disable: Handle,
+    brk: Handle,
     mdwe: Handle,
     memory_merge: Handle,
     membarrier: Option<Handle>,
@@ -349,6 +387,8 @@ impl ProcessQuestions {
             subreaper,
             dumpable: batch.call(libc::SYS_prctl, &[libc::PR_GET_DUMPABLE as u64]),
             thp_disable: batch.call(libc::SYS_prctl, &[libc::PR_GET_THP_DISABLE as u64]),
+            // What is refused changes nothing: the answer is what was.
+            brk: batch.try_call(libc::SYS_brk, &[0]),
             mdwe: batch.try_call(libc::SYS_prctl, &[PR_GET_MDWE]),
             memory_merge: batch.try_call(libc::SYS_prctl, &[PR_GET_MEMORY_MERGE]),
             membarrier: listed.then(|| batch.try_call(libc::SYS_membarrier, &[MEMBARRIER_CMD_GET_REGISTRATIONS])),
@@ -383,6 +423,7 @@ impl ProcessQuestions {
             subreaper: batch.u32_at(self.subreaper) != 0,
             dumpable: word(self.dumpable) as i32,
             thp_disable: word(self.thp_disable),
+            brk: batch.result(self.brk).unwrap_or(0),
             mdwe: word(self.mdwe),
             memory_merge: word(self.memory_merge) != 0,
             membarrier: self.membarrier.map_or(0, word) | barriers,
@@ -390,6 +431,7 @@ impl ProcessQuestions {
             lock_future: 0,
             semaphores: Vec::new(),
             queued: Vec::new(),
+            contexts: Vec::new(),
             limits: (0..LIMITS as u64).map(|resource| pair(self.limits.plus(resource * 16))).collect(),
         }
     }

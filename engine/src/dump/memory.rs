@@ -7,6 +7,7 @@ use super::pages;
 use crate::check::kernel;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{StasisVmaFlags, StasisVmaName, VmaEntry};
+use crate::kind;
 use crate::proc::maps::{Mapping, Name};
 use crate::proc::smaps::{Area, VmFlags};
 use crate::remote::Leftover;
@@ -29,14 +30,29 @@ pub struct Memory {
     pub guards: Vec<(u64, u64)>,
     /// Where the vDSO is, and its bytes without anything of ours.
     pub vdso: Option<(u64, Vec<u8>)>,
+    /// Whether they are not as the kernel gave them.
+    pub vdso_written: bool,
 }
 
-/// Shared anonymous memory of the tree, by the id it has in the images.
+/// Shared anonymous memory and memory files of the tree, by the id that their contents have in the images.
 #[derive(Default)]
 pub struct Segments {
     ids: HashMap<(u64, u64), u64>,
     /// A descriptor of each.
     pub files: Vec<(u64, File)>,
+}
+
+impl Segments {
+    /// Adds one that is open for reading; its id is as near to its inode number as it can be.
+    pub fn add(&mut self, inode: u64, file: File) -> u64 {
+        // CRIU's ids have 32 bits; inode numbers of the shared memory file system may be larger.
+        let mut id = inode & u64::from(u32::MAX);
+        while self.files.iter().any(|(other, _)| *other == id) || id == 0 {
+            id = (id + 1) & u64::from(u32::MAX);
+        }
+        self.files.push((id, file));
+        id
+    }
 }
 
 /// Where a process keeps the vDSO, and what is in it.
@@ -46,6 +62,14 @@ pub fn vdso(pid: Pid, areas: &[Area]) -> Result<Option<(u64, Vec<u8>)>> {
     let mut bytes = vec![0; range.len() as usize];
     sys::mem::read_exact(pid, RemoteAddr(range.start), &mut bytes).doing(|| format!("read the vDSO of task {pid}"))?;
     Ok(Some((range.start, bytes)))
+}
+
+/// Whether a program wrote into its vDSO, whose bytes are given: the kernel has one for all processes, the engine too.
+fn is_written(vdso: &[u8]) -> Result<bool> {
+    let Some(own) = sys::process::own_vdso() else { return Ok(false) };
+    let mut bytes = vec![0; vdso.len()];
+    sys::mem::read_exact(Pid::this(), own, &mut bytes).doing(|| "read the vDSO of the engine")?;
+    Ok(bytes != vdso)
 }
 
 /// A hole of `len` bytes in an address space: away from the stack, which grows, and from where the kernel maps next.
@@ -81,24 +105,32 @@ pub fn collect(
         flags: Vec::new(),
         guards: Vec::new(),
         vdso,
+        vdso_written: false,
     };
-    let mut mapped = HashMap::new();
     for area in areas {
         if leftover.is_some_and(|l| l.holds(area.mapping.range.start)) {
             continue;
         }
-        memory.vmas.push(describe(pid, area, files, segments, &mut mapped)?);
+        memory.vmas.push(describe(pid, area, files, segments)?);
         memory.note_extras(area);
     }
     let pagemap = File::from(process.dir.open_file(&format!("task/{pid}/pagemap"))?);
-    let pages = pages::private(pid, &pagemap, areas, &memory.vmas)?;
+    let pages = pages::find(pid, &pagemap, areas, &memory.vmas)?;
     (memory.runs, memory.guards) = (pages.runs, pages.guards);
-    if let Some((start, bytes)) = &memory.vdso {
-        let run = (*start, start + bytes.len() as u64);
-        memory.runs.retain(|r| r.1 <= run.0 || r.0 >= run.1);
-        let place = memory.runs.partition_point(|r| r.0 < run.0);
-        memory.runs.insert(place, run);
+    if let Some((_, bytes)) = &memory.vdso {
+        memory.vdso_written = is_written(bytes)?;
     }
+    for range in super::userfaults::registered(pid, &pagemap, areas)? {
+        let is_private = |v: &VmaEntry| v.start == range.start && pages::has_private_pages(v);
+        if memory.vmas.iter().any(is_private) {
+            let all = super::userfaults::pages(pid, &pagemap, &range)?;
+            memory.replace_runs((range.start, range.end), all);
+        }
+        files.cx.userfaults.registered.push((pid, range));
+    }
+    let vdso = memory.vdso.as_ref().map(|(start, bytes)| (*start, start + bytes.len() as u64));
+    let rings = super::aio::rings(areas).into_iter().map(|ring| (ring.start, ring.end));
+    vdso.into_iter().chain(rings).for_each(|run| memory.replace_runs(run, [run]));
     Ok(memory)
 }
 
@@ -110,6 +142,16 @@ pub fn is_locked_on_fault(area: &Area) -> bool {
 }
 
 impl Memory {
+    /// Has other pages of an area saved than those that were found. A run may have begun in an earlier area.
+    fn replace_runs(&mut self, (start, end): (u64, u64), with: impl IntoIterator<Item = (u64, u64)>) {
+        let mut runs: Vec<(u64, u64)> = Vec::with_capacity(self.runs.len() + 1);
+        let parts = self.runs.iter().flat_map(|&(from, to)| [(from, to.min(start)), (from.max(end), to)]);
+        runs.extend(parts.filter(|(from, to)| from < to));
+        runs.extend(with);
+        runs.sort_unstable();
+        self.runs = runs;
+    }
+
     fn note_extras(&mut self, area: &Area) {
         let range = area.mapping.range;
         let name = match area.mapping.kind() {
@@ -138,13 +180,7 @@ impl Memory {
 }
 
 /// The message of an area.
-fn describe(
-    pid: Pid,
-    area: &Area,
-    files: &mut Files<'_>,
-    segments: &mut Segments,
-    mapped: &mut HashMap<(u32, u32, u64, bool), u32>,
-) -> Result<VmaEntry> {
+fn describe(pid: Pid, area: &Area, files: &mut Files<'_>, segments: &mut Segments) -> Result<VmaEntry> {
     let mapping = &area.mapping;
     refuse(pid, area)?;
     let mut entry = VmaEntry {
@@ -164,22 +200,21 @@ fn describe(
         Name::Vvar | Name::VvarVclock => entry.status |= status::VVAR | status::ANON_PRIVATE,
         Name::Vsyscall => entry.status = status::VSYSCALL | status::ANON_PRIVATE,
         Name::Heap => entry.status |= status::HEAP | status::ANON_PRIVATE,
+        Name::AioRing => (entry.status, entry.pgoff) = (status::AIO_RING, 0),
         Name::SharedAnonymous | Name::SharedNamed(_) => shared(pid, mapping, &mut entry, segments)?,
         Name::Hugetlb if mapping.shared => shared(pid, mapping, &mut entry, segments)?,
         Name::Hugetlb | Name::Anonymous | Name::AnonymousNamed(_) | Name::Stack => entry.status |= status::ANON_PRIVATE,
-        Name::File => {
-            let writable = mapping.shared && area.flags.contains(VmFlags::MAY_WRITE);
-            let key = (mapping.dev.0, mapping.dev.1, mapping.inode, writable);
-            let id = match mapped.get(&key) {
-                Some(&id) => id,
-                None => {
-                    let id = files.of_mapping(pid, &map_files_name(mapping), writable)?;
-                    mapped.insert(key, id);
-                    id
-                }
-            };
+        Name::Special(kind::io_uring::NAME) => {
+            let ring = files.cx.rings.of_mapping(pid, mapping);
+            let unknown = "it is of an io_uring instance that no process of the tree has as a descriptor";
+            entry.shmid = u64::from(ring.ok_or_else(|| unsupported(pid, mapping, unknown))?);
+            entry.status |= status::FILE_SHARED | status::IO_URING;
+        }
+        Name::File | Name::Memfd(_) => {
+            let (id, writable) = file_of(pid, area, files)?;
             entry.shmid = u64::from(id);
             entry.status |= if mapping.shared { status::FILE_SHARED } else { status::FILE_PRIVATE };
+            entry.status |= if files.cx.memfds.is_file(id) { status::MEMFD } else { 0 };
             entry.fdflags = Some(if writable { libc::O_RDWR as u32 } else { 0 });
         }
         _ => return Err(unsupported(pid, mapping, "areas of this kind are not supported yet")),
@@ -191,21 +226,29 @@ fn describe(
     Ok(entry)
 }
 
+/// The file of a mapping, and whether it is to be open for writing when it is mapped again.
+fn file_of(pid: Pid, area: &Area, files: &mut Files<'_>) -> Result<(u32, bool)> {
+    let mapping = &area.mapping;
+    let name = map_files_name(mapping);
+    let writable = mapping.shared && area.flags.contains(VmFlags::MAY_WRITE);
+    let id = files.of_mapping(pid, mapping, &name, writable)?;
+    // By a descriptor for writing, but of a memory file that was sealed against it.
+    if !writable && area.flags.contains(VmFlags::SHARED) && files.cx.memfds.is_constant(id) {
+        return Ok((files.of_mapping(pid, mapping, &name, true)?, true));
+    }
+    Ok((id, writable))
+}
+
 /// Shared anonymous memory: one segment for all its mappings.
 fn shared(pid: Pid, mapping: &Mapping, entry: &mut VmaEntry, segments: &mut Segments) -> Result<()> {
     let key = (u64::from(mapping.dev.0) << 32 | u64::from(mapping.dev.1), mapping.inode);
     let id = match segments.ids.get(&key) {
         Some(&id) => id,
         None => {
-            // CRIU's ids have 32 bits; inode numbers of the shared memory file system may be larger.
-            let mut id = mapping.inode & u64::from(u32::MAX);
-            while segments.files.iter().any(|(other, _)| *other == id) || id == 0 {
-                id = (id + 1) & u64::from(u32::MAX);
-            }
             let path = format!("/proc/{pid}/map_files/{}", map_files_name(mapping));
             let file = File::open(&path).doing(|| format!("open {path}"))?;
+            let id = segments.add(mapping.inode, file);
             segments.ids.insert(key, id);
-            segments.files.push((id, file));
             id
         }
     };
@@ -222,12 +265,15 @@ fn map_files_name(mapping: &Mapping) -> String {
 fn refuse(pid: Pid, area: &Area) -> Result<()> {
     let refused = [
         (VmFlags::SHADOW_STACK, "shadow stacks are not supported yet"),
-        (VmFlags::UFFD_MISSING, "areas registered with a userfaultfd are not supported yet"),
-        (VmFlags::UFFD_MINOR, "areas registered with a userfaultfd are not supported yet"),
         (VmFlags::MTE, "tagged memory is not supported yet"),
     ];
-    match refused.iter().find(|(flag, _)| area.flags.contains(*flag)) {
-        Some((_, reason)) => Err(unsupported(pid, &area.mapping, reason)),
+    // Memory that may only be executed has a key that the kernel chooses.
+    let only_executed = area.mapping.prot.bits() == libc::PROT_EXEC;
+    let keyed = area.protection_key.is_some_and(|key| key != 0) && !only_executed;
+    let keyed = keyed.then_some("memory with a protection key (pkey_mprotect) is not supported yet");
+    let flagged = refused.iter().find(|(flag, _)| area.flags.contains(*flag)).map(|(_, reason)| *reason);
+    match flagged.or(keyed) {
+        Some(reason) => Err(unsupported(pid, &area.mapping, reason)),
         None => Ok(()),
     }
 }
@@ -242,7 +288,7 @@ fn unsupported(pid: Pid, mapping: &Mapping, reason: &str) -> Error {
 fn flags(area: &Area) -> u32 {
     let mapping = &area.mapping;
     let mut flags = if mapping.shared { libc::MAP_SHARED } else { libc::MAP_PRIVATE };
-    if !matches!(mapping.kind(), Name::File) {
+    if !matches!(mapping.kind(), Name::File | Name::Memfd(_)) {
         flags |= libc::MAP_ANONYMOUS;
     }
     let others = [
@@ -278,4 +324,24 @@ fn advice(flags: VmFlags) -> Option<u64> {
     ];
     let bits = kinds.iter().filter(|(flag, _)| flags.contains(*flag)).fold(0, |bits, (_, advice)| bits | 1 << advice);
     (bits != 0).then_some(bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc::smaps;
+
+    /// No CPU of ours has keys: what the kernel shows of them.
+    #[test]
+    fn memory_with_a_protection_key_is_refused() {
+        let area = |prot: &str, key: u32| {
+            let line = format!("7fa7a19e4000-7fa7a19e8000 {prot} 00000000 00:00 0 \n");
+            let text = format!("{line}Size: 16 kB\nProtectionKey: {key}\nVmFlags: rd wr mr mw me ac \n");
+            smaps::parse(text.as_bytes()).expect("an area of smaps").remove(0)
+        };
+        let refused = |prot, key| refuse(Pid::this(), &area(prot, key)).map_err(|e| e.to_string());
+        assert_eq!(refused("rw-p", 0), Ok(()));
+        assert_eq!(refused("--xp", 1), Ok(()));
+        assert!(refused("rw-p", 1).is_err_and(|e| e.contains("protection key")));
+    }
 }

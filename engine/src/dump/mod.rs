@@ -2,6 +2,7 @@
 //!
 //! On every way out but success with the tree killed, dropping the frozen threads gives them back what they had.
 
+mod aio;
 mod cgroup;
 mod check;
 pub mod core;
@@ -15,6 +16,7 @@ mod outside;
 mod pages;
 mod seccomp;
 mod sharing;
+mod userfaults;
 mod write;
 
 use crate::cancel;
@@ -84,6 +86,7 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
     sys::file::widen_table();
     let out = NewImageDir::create(&options.common.images_dir, options.sync)?;
     fault::point("begin")?;
+    check::root(options.pid)?;
     let started = Instant::now();
     let mut cgroup = Cgroup::find(options)?;
     let mut tree = freeze::freeze(options.pid, options.common.timeout, &mut cgroup)?;
@@ -136,6 +139,8 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
         tasks: Vec::new(),
     };
     collected.files.cx.tree = tree.iter().map(|process| process.pid).collect();
+    let threads = tree.iter().flat_map(|process| process.threads.iter().map(|thread| thread.seized.tid()));
+    collected.files.cx.threads = threads.filter(|tid| !collected.files.cx.tree.contains(tid)).collect();
     let shared = Shared::find(tree)?;
     let outside = parallel::map(tree, |p| (!p.is_zombie()).then(|| OutsideProcess::read(p)).transpose())?;
     let descriptors = |(process, outside): (&Process, &Option<OutsideProcess>)| {
@@ -171,6 +176,10 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
     let tables = collected.processes.iter().filter_map(of_task).collect();
     collected.files.find_watched(&tables)?;
     find_terminals(tree, options, &mut collected)?;
+    let table = |id| collected.tables.iter().find(|(of, _)| *of == id).map(|(_, table)| table.as_slice());
+    let of_process = |p: &OfProcess| Some((p.pid, p.speaker, table(p.ids.as_ref()?.files_id)?));
+    let tables: Vec<_> = collected.processes.iter().filter_map(of_process).collect();
+    collected.files.settle(&tables)?;
     Ok(collected)
 }
 
@@ -271,8 +280,13 @@ fn collect_process(
         let queues = std::mem::take(&mut collected.files.cx.queues);
         let room =
             inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
-        inside::ask(process, &inside::About { timers: &posix, eventfds: &eventfds, queues: &queues }, &room)?
+        let rings = aio::rings(&areas);
+        aio::settle(pid, &rings, collected.files.cx.options.common.timeout)?;
+        let io_uring = !collected.files.cx.rings.found.is_empty();
+        let about = inside::About { timers: &posix, eventfds: &eventfds, queues: &queues, rings: &rings, io_uring };
+        inside::ask(process, &about, &room)?
     };
+    refuse_own_rings(process, &of_threads)?;
     collected.files.set_semaphores(&of_process.semaphores);
     collected.files.cx.terminals.note_queued(&of_process.queued);
     let memory =
@@ -283,11 +297,12 @@ fn collect_process(
     if let Some(task) = extras.tasks.first_mut() {
         task.vma_names = memory.names;
         task.vma_flags = memory.flags;
+        task.vdso_written = memory.vdso_written.then_some(true);
         task.guards = memory.guards.iter().map(|&(start, end)| StasisGuard { start, end }).collect();
     }
     collected.restarts.append(&mut extras.restarts);
     collected.tasks.append(&mut extras.tasks);
-    let mm = mm(process, &of_process, exe, memory.vmas, &areas, &mut buffer)?;
+    let mm = mm(process, &of_process, exe, memory.vmas, &mut buffer)?;
     Ok(OfProcess {
         pid: process.pid,
         speaker: pid,
@@ -299,19 +314,28 @@ fn collect_process(
     })
 }
 
+/// Refuses threads that enter an io_uring instance by a number of their own.
+fn refuse_own_rings(process: &Process, threads: &[inside::OfThread]) -> Result<()> {
+    match process.threads.iter().zip(threads).find(|(_, thread)| thread.has_ring) {
+        None => Ok(()),
+        Some((thread, _)) => {
+            let reason = "it has registered an io_uring instance for itself (IORING_REGISTER_RING_FDS)";
+            Err(Error::unsupported(format!("thread {}", thread.seized.tid()), reason))
+        }
+    }
+}
+
 /// The message of an address space.
 fn mm(
     process: &Process,
     inside: &inside::OfProcess,
     exe_file_id: u32,
     vmas: Vec<crate::image::proto::VmaEntry>,
-    areas: &[smaps::Area],
     buffer: &mut Vec<u8>,
 ) -> Result<MmEntry> {
     let dir = process.dir.thread(process.speaker())?;
     // A dead leader shows no addresses; its threads do.
     let stat = crate::proc::stat::read(&dir, buffer)?;
-    let heap = areas.iter().find(|a| a.mapping.kind() == crate::proc::maps::Name::Heap);
     Ok(MmEntry {
         mm_start_code: stat.start_code,
         mm_end_code: stat.end_code,
@@ -319,7 +343,7 @@ fn mm(
         mm_end_data: stat.end_data,
         mm_start_stack: stat.start_stack,
         mm_start_brk: stat.start_brk,
-        mm_brk: heap.map_or(stat.start_brk, |a| a.mapping.range.end),
+        mm_brk: inside.brk,
         mm_arg_start: stat.arg_start,
         mm_arg_end: stat.arg_end,
         mm_env_start: stat.env_start,
@@ -328,7 +352,7 @@ fn mm(
         mm_saved_auxv: task::auxv(&dir, task::Word::Eight, buffer)?,
         vmas,
         dumpable: Some(inside.dumpable),
-        aios: Vec::new(),
+        aios: inside.contexts.clone(),
         thp_disabled: Some(inside.thp_disable & 1 != 0),
     })
 }

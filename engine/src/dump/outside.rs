@@ -2,6 +2,7 @@
 
 use super::freeze::Process;
 use crate::error::{Doing, Result};
+use crate::kind;
 use crate::parallel;
 use crate::proc::fdinfo::{self, FdInfo};
 use crate::proc::smaps::{self, Area};
@@ -74,6 +75,7 @@ impl OutsideProcess {
         let descriptors = parallel::map(&numbers, |&fd| {
             let link = dir.readlink(&format!("fd/{fd}"))?;
             let info = fdinfo::read(&dir, fd, &mut Vec::new())?;
+            kind::fanotify::check(process.speaker(), fd, &info)?;
             Ok(OutsideDescriptor { fd, link, info })
         })?;
         Ok(OutsideProcess { areas: smaps::read(&dir, &mut Vec::new())?, descriptors })

@@ -18,23 +18,24 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
 /// Whether an area's own pages are in the images of the process.
-fn has_private_pages(entry: &VmaEntry) -> bool {
-    let without = status::VDSO | status::VVAR | status::VSYSCALL | status::FILE_SHARED | status::ANON_SHARED;
+pub fn has_private_pages(entry: &VmaEntry) -> bool {
+    let without =
+        status::VDSO | status::VVAR | status::VSYSCALL | status::FILE_SHARED | status::ANON_SHARED | status::AIO_RING;
     entry.status & without == 0 && entry.flags & vma::MAP_DROPPABLE as u32 == 0
 }
 
-/// The pages of private areas.
+/// The pages of an address space that the images of its process say something about.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Pages {
-    /// Those with content of their own.
+    /// Those of private areas with content of their own.
     pub runs: Vec<(u64, u64)>,
-    /// Guards.
+    /// Guards, in areas of any kind.
     pub guards: Vec<(u64, u64)>,
 }
 
-/// The pages that private areas hold of their own: present or swapped out, and neither of a file nor the zero page.
-/// `pagemap` is the task's page map.
-pub fn private(pid: Pid, pagemap: &File, areas: &[Area], vmas: &[VmaEntry]) -> Result<Pages> {
+/// The pages that private areas hold of their own: present or swapped out, and neither of a file nor the zero page; and
+/// all guards. `pagemap` is the task's page map.
+pub fn find(pid: Pid, pagemap: &File, areas: &[Area], vmas: &[VmaEntry]) -> Result<Pages> {
     let kernel = kernel::get();
     let doing = || format!("find the pages of task {pid}");
     match kernel.pagemap_scan {
@@ -59,19 +60,23 @@ fn scanned(pagemap: &File, areas: &[Area], vmas: &[VmaEntry], guards: bool) -> i
     scan(pagemap.as_fd(), start, end, query, &mut found)?;
     let mut pages = Pages::default();
     let mut regions = found.iter().peekable();
-    for entry in vmas.iter().filter(|e| has_private_pages(e)) {
+    for entry in vmas {
         while regions.next_if(|r| r.end <= entry.start).is_some() {}
         let mut ahead = regions.clone();
         while let Some(region) = ahead.next_if(|r| r.start < entry.end) {
-            let guard = region.categories & category::GUARD != 0;
-            let runs = if guard { &mut pages.guards } else { &mut pages.runs };
-            push_run(runs, region.start.max(entry.start), region.end.min(entry.end));
+            let (start, end) = (region.start.max(entry.start), region.end.min(entry.end));
+            if region.categories & category::GUARD != 0 {
+                push_run(&mut pages.guards, start, end);
+            } else if has_private_pages(entry) {
+                push_run(&mut pages.runs, start, end);
+            }
         }
     }
     Ok(pages)
 }
 
-/// By reading the page map: a word for each page of an area until all that it holds were seen.
+/// By reading the page map: a word for each page of an area until all that it holds were seen. Kernels that need it have
+/// no guards.
 fn read(pagemap: &File, areas: &[Area], vmas: &[VmaEntry], doing: &dyn Fn() -> String) -> Result<Pages> {
     const PIECE: u64 = 32 << 10;
     let (page, size) = (sys::page_size(), PageEntry::SIZE as u64);
@@ -95,8 +100,7 @@ fn read(pagemap: &File, areas: &[Area], vmas: &[VmaEntry], doing: &dyn Fn() -> S
                 let held = (entry.is_present() || entry.is_swapped()) && !nothing;
                 left -= u64::from(held).min(left);
                 if held && !entry.is_file() {
-                    let runs = if entry.is_guard() { &mut pages.guards } else { &mut pages.runs };
-                    push_run(runs, at, at + page);
+                    push_run(&mut pages.runs, at, at + page);
                 }
                 at += page;
             }
@@ -134,7 +138,7 @@ fn zero_frames() -> Vec<Range<u64>> {
 }
 
 /// Adds a run, joined to the last where they touch.
-fn push_run(runs: &mut Vec<(u64, u64)>, start: u64, end: u64) {
+pub fn push_run(runs: &mut Vec<(u64, u64)>, start: u64, end: u64) {
     match runs.last_mut() {
         Some(last) if last.1 == start => last.1 = end,
         _ => runs.push((start, end)),

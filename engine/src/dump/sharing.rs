@@ -1,6 +1,6 @@
-//! Pages that relatives share since a fork, found by page frame number: a page that a process maps at the same address
-//! as an earlier one is the same page. Pages at another address (moved by mremap) are not noted: no fork brings them
-//! there.
+//! Pages that relatives share since a fork, found by page frame number, wherever they were moved since (mremap). Pages
+//! that the kernel merged because they are equal (KSM) have one frame too: in areas that it may merge those at the same
+//! address are noted alone.
 
 use super::OfProcess;
 use super::freeze::Process;
@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 /// What was found: none where nothing can be said, which is not the same as nothing shared.
@@ -36,14 +37,15 @@ pub fn find(tree: &[Process], processes: &[OfProcess]) -> Result<Sharing> {
     let mut entries = Vec::new();
     for (n, frames) in frames.iter().enumerate() {
         let mut found: HashMap<u32, Vec<StasisPageRange>> = HashMap::new();
+        let merged = mergeable(live[n].1);
         first.reserve(if n == 0 { frames.len() } else { 0 });
         for &(at, frame) in frames {
             match first.entry(frame) {
                 std::collections::hash_map::Entry::Vacant(place) => drop(place.insert((n as u32, at))),
                 std::collections::hash_map::Entry::Occupied(place) => {
                     let &(task, address) = place.get();
-                    if address == at && task != n as u32 {
-                        add(found.entry(task).or_default(), at);
+                    if task != n as u32 && (address == at || !merged.iter().any(|area| area.contains(&at))) {
+                        add(found.entry(task).or_default(), at, address);
                     }
                 }
             }
@@ -70,12 +72,25 @@ impl Sharing {
     }
 }
 
-/// Adds a page, joined to the last range where they touch.
-fn add(ranges: &mut Vec<StasisPageRange>, at: u64) {
+/// Areas whose pages may be merged with equal ones.
+fn mergeable(process: &OfProcess) -> Vec<Range<u64>> {
+    let areas = process.mm.iter().flat_map(|mm| &mm.vmas);
+    let mergeable = areas.filter(|vma| vma.madv.unwrap_or(0) & 1 << libc::MADV_MERGEABLE != 0);
+    mergeable.map(|vma| vma.start..vma.end).collect()
+}
+
+/// Adds a page that the other task has at `there`, joined to the last range where they touch in both.
+fn add(ranges: &mut Vec<StasisPageRange>, at: u64, there: u64) {
     let page = sys::page_size();
+    let elsewhere = (there != at).then_some(there);
     match ranges.last_mut() {
-        Some(last) if last.vaddr + last.nr_pages * page == at => last.nr_pages += 1,
-        _ => ranges.push(StasisPageRange { vaddr: at, nr_pages: 1 }),
+        Some(last)
+            if last.vaddr + last.nr_pages * page == at
+                && last.ancestor_vaddr.map(|first| first + last.nr_pages * page) == elsewhere =>
+        {
+            last.nr_pages += 1;
+        }
+        _ => ranges.push(StasisPageRange { vaddr: at, nr_pages: 1, ancestor_vaddr: elsewhere }),
     }
 }
 

@@ -80,6 +80,8 @@ pub fn names(tree: &[Process]) -> Vec<String> {
 pub fn pages(out: &NewImageDir, collected: &mut Collected<'_>, options: &DumpOptions) -> Result<u64> {
     let page = sys::page_size();
     let mut targets = Vec::new();
+    let segments = &mut collected.segments;
+    collected.files.cx.memfds.place(|inode, file| segments.add(inode, file));
     for (id, file) in std::mem::take(&mut collected.segments.files) {
         let runs = drain::segment_runs(&file)?;
         let target = target(out, targets.len(), Source::Segment(file), runs, None)?;

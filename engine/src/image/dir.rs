@@ -11,7 +11,6 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use prost::Message;
-use rayon::prelude::*;
 
 use super::crc::{ChunkSums, combine};
 use super::error::{ImageError, Result};
@@ -20,6 +19,7 @@ use super::kinds::{self, Name};
 use super::manifest::{self, Manifest};
 use super::proto::InventoryEntry;
 use super::proto::StasisManifestFile;
+use crate::parallel;
 
 /// The version of the format that is read and written: v1.1.
 pub const IMG_VERSION: u32 = 2;
@@ -177,21 +177,23 @@ impl ImageDir {
     /// Compares the files with the manifest, on all cores. `Ok(false)` if there is none to compare with.
     pub fn verify(&self, depth: Verify) -> Result<bool> {
         let Some(manifest) = &self.manifest else { return Ok(false) };
-        let large: Vec<(&StasisManifestFile, File)> = manifest
-            .files()
-            .par_iter()
-            .map_init(Vec::new, |buffer, entry| self.verify_small(entry, depth, buffer).map(|f| f.map(|f| (entry, f))))
-            .filter_map(Result::transpose)
-            .collect::<Result<_>>()?;
-        for (entry, file) in &large {
+        let large = parallel::map_bytes(manifest.files(), self.bytes(), |entry| {
+            Ok(self.verify_small(entry, depth)?.map(|file| (entry, file)))
+        })?;
+        for (entry, file) in large.iter().flatten() {
             let sum = checksum(file, entry.size).map_err(|e| ImageError::io("read", self.file(&entry.name), e))?;
             self.compare(entry, sum)?;
         }
         Ok(true)
     }
 
+    /// Bytes of all files that the manifest lists.
+    pub fn bytes(&self) -> u64 {
+        self.manifest.iter().flat_map(|manifest| manifest.files()).fold(0, |sum, file| sum.saturating_add(file.size))
+    }
+
     /// Checks the size, and the contents of a small file. Hands back a large one whose contents are to be checked.
-    fn verify_small(&self, entry: &StasisManifestFile, depth: Verify, buffer: &mut Vec<u8>) -> Result<Option<File>> {
+    fn verify_small(&self, entry: &StasisManifestFile, depth: Verify) -> Result<Option<File>> {
         let path = || self.file(&entry.name);
         let (file, found) = self.open_file(&entry.name)?.ok_or_else(|| ImageError::Missing { file: path() })?;
         if found != entry.size {
@@ -203,7 +205,7 @@ impl ImageDir {
         if entry.size > STRETCH {
             return Ok(Some(file));
         }
-        let sum = sum_range(&file, 0, entry.size, buffer).map_err(|e| ImageError::io("read", path(), e))?;
+        let sum = sum_range(&file, 0, entry.size).map_err(|e| ImageError::io("read", path(), e))?;
         self.compare(entry, sum)?;
         Ok(None)
     }
@@ -252,19 +254,16 @@ pub(super) fn list(fd: &OwnedFd, path: &Path) -> Result<Vec<String>> {
 /// CRC32C of the first `size` bytes of a file, on all cores.
 pub(super) fn checksum(file: &File, size: u64) -> io::Result<u32> {
     let stretches: Vec<u64> = (0..size.div_ceil(STRETCH)).map(|n| n * STRETCH).collect();
-    let sums: Vec<(u64, u32)> = stretches
-        .par_iter()
-        .map_init(Vec::new, |buffer, start| {
-            let len = STRETCH.min(size - start);
-            sum_range(file, *start, len, buffer).map(|sum| (len, sum))
-        })
-        .collect::<io::Result<_>>()?;
+    let sums = parallel::map_bytes(&stretches, size, |start| {
+        let len = STRETCH.min(size - start);
+        sum_range(file, *start, len).map(|sum| (len, sum))
+    })?;
     Ok(sums.iter().fold(0, |whole, (len, sum)| combine(whole, *sum, *len)))
 }
 
-/// CRC32C of `len` bytes from `start`; `buffer` is for reuse.
-fn sum_range(file: &File, start: u64, len: u64, buffer: &mut Vec<u8>) -> io::Result<u32> {
-    buffer.resize(buffer.len().max(len.min(BLOCK as u64) as usize), 0);
+/// CRC32C of `len` bytes from `start`.
+fn sum_range(file: &File, start: u64, len: u64) -> io::Result<u32> {
+    let mut buffer = vec![0; len.min(BLOCK as u64) as usize];
     let (mut done, mut sum) = (0, 0);
     while done < len {
         let piece = (len - done).min(BLOCK as u64) as usize;

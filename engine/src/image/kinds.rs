@@ -292,6 +292,8 @@ kinds! {
     STASIS_FILE "stasis-file.img" Common(0x5354_4609) StasisFileEntry;
     /// What terminals have that CRIU's messages have no field for.
     STASIS_TTY "stasis-tty.img" Common(0x5354_740a) StasisTtyEntry;
+    /// What memory files have that CRIU's message has no field for.
+    STASIS_MEMFD "stasis-memfd.img" Common(0x5354_4d0a) StasisMemfdEntry;
     /// The CPU, where CRIU's message has no place for it.
     STASIS_CPU "stasis-cpu.img" Common(0x5354_4308) StasisCpuEntry;
     /// What a complete directory holds.

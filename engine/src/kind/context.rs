@@ -1,14 +1,19 @@
 //! What the kinds share while a tree is dumped, and while one is restored.
 
 use super::Descriptor;
+use super::bpfmap::{Entries, Maps};
 use super::eventpoll::Watching;
 use super::ghost::{self, Ghosts, LinkRemaps};
+use super::io_uring::Rings;
 use super::locks::Locks;
+use super::memfd;
 use super::mounts::Mounts;
 use super::pipe_data::{Contents, Pipes};
 use super::tty;
+use super::userfaultfd::{self, Userfaults};
+use super::watched::{Finder, Watcher};
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{FileEntry, FownEntry, StasisFileEntry};
+use crate::image::proto::{FileEntry, FownEntry, StasisFileEntry, StasisUserfaultfdRange};
 use crate::image::{ImageDir, NewImageDir, kinds};
 use crate::options::{DumpOptions, InheritKey, RestoreOptions};
 use crate::sys::pidfd::Ended;
@@ -27,6 +32,14 @@ pub struct DumpContext<'a> {
     pub pipes: Contents,
     /// The same for fifos.
     pub fifos: Contents,
+    /// Memory files.
+    pub memfds: memfd::Memfds,
+    /// Instances of io_uring.
+    pub rings: Rings,
+    /// Userfaultfds, and what is registered with them.
+    pub userfaults: Userfaults,
+    /// The entries of BPF maps.
+    pub maps: Entries,
     /// Locks found.
     pub locks: Locks,
     /// What the files have that CRIU's messages have no field for.
@@ -35,8 +48,14 @@ pub struct DumpContext<'a> {
     pub terminals: tty::Terminals,
     /// Epoll sets whose watched files are to be found when all descriptors are known.
     pub epolls: Vec<Watching>,
+    /// Descriptors whose watched inodes are to be found when all files are known.
+    pub watchers: Vec<Watcher>,
     /// The processes of the tree.
     pub tree: HashSet<Pid>,
+    /// Their threads, without the first of each.
+    pub threads: HashSet<Pid>,
+    /// Files that come back when all others are there.
+    pub late: HashSet<u32>,
     /// Eventfds of the task whose descriptors are being dumped that are to be asked for their mode.
     pub eventfds: Vec<super::eventfd::Unsaid>,
     /// Pairs of terminals whose masters the task has whose descriptors are being dumped, and that are to be asked for what
@@ -50,6 +69,8 @@ pub struct DumpContext<'a> {
     pub next_id: u32,
     /// Read when the first path is to be checked.
     mounts: Option<Mounts>,
+    /// Made when the first watched object is to be found.
+    finder: Option<Finder>,
 }
 
 impl<'a> DumpContext<'a> {
@@ -60,26 +81,47 @@ impl<'a> DumpContext<'a> {
             ghosts: Ghosts::default(),
             pipes: Contents::default(),
             fifos: Contents::of_fifos(),
+            memfds: memfd::Memfds::default(),
+            rings: Rings::default(),
+            userfaults: Userfaults::default(),
+            maps: Entries::default(),
             locks: Locks::default(),
             extras: Vec::new(),
             terminals: tty::Terminals::default(),
             epolls: Vec::new(),
+            watchers: Vec::new(),
             tree: HashSet::new(),
+            threads: HashSet::new(),
+            late: HashSet::new(),
             eventfds: Vec::new(),
             queues: Vec::new(),
             asked: tty::Asked::default(),
             more: Vec::new(),
             next_id: 1,
             mounts: None,
+            finder: None,
         }
+    }
+
+    /// What finds watched objects.
+    pub fn finder(&mut self) -> Result<&Finder> {
+        let finder = self.finder.take().map_or_else(Finder::new, Ok)?;
+        Ok(self.finder.insert(finder))
+    }
+
+    /// Makes files of what the tree watches, when all other files are known, and adds them to `entries`.
+    pub fn find_watched(&mut self, entries: &mut Vec<FileEntry>) -> Result<()> {
+        let watchers = std::mem::take(&mut self.watchers);
+        if watchers.is_empty() {
+            return Ok(());
+        }
+        let mut finder = self.finder.take().map_or_else(Finder::new, Ok)?;
+        watchers.into_iter().try_for_each(|watcher| finder.find(watcher, entries, self))
     }
 
     /// Refuses a file that its path does not lead back to because of mounts.
     pub fn check_mount(&mut self, descriptor: &Descriptor) -> Result<()> {
-        let mounts = match self.mounts.take() {
-            Some(mounts) => mounts,
-            None => Mounts::read()?,
-        };
+        let mounts = self.mounts.take().map_or_else(Mounts::read, Ok)?;
         self.mounts.insert(mounts).check(descriptor)
     }
 
@@ -97,6 +139,7 @@ impl DumpContext<'_> {
     pub fn write(&mut self, entries: &mut Vec<FileEntry>, out: &NewImageDir) -> Result<LinkRemaps> {
         self.pipes.write(out)?;
         self.fifos.write(out)?;
+        self.maps.write(out)?;
         let more = [self.pipes.more(), self.fifos.more()].concat();
         if !more.is_empty() {
             out.write_all(kinds::STASIS_PIPE.single(), &more)?;
@@ -105,6 +148,7 @@ impl DumpContext<'_> {
         if !self.extras.is_empty() {
             out.write_all(kinds::STASIS_FILE.single(), &self.extras)?;
         }
+        self.memfds.write(out)?;
         if !self.locks.entries.is_empty() {
             out.write_all(kinds::FILE_LOCKS.single(), &self.locks.entries)?;
         }
@@ -128,6 +172,8 @@ pub struct RestoreContext<'a> {
     pub open: HashMap<u32, Arc<OwnedFd>>,
     /// The processes of the images.
     pub tree: HashSet<Pid>,
+    /// Their threads, without the first of each.
+    pub threads: HashSet<Pid>,
     /// What the files have beside their entries, by id.
     pub extras: HashMap<u32, StasisFileEntry>,
     /// Stand-ins for processes that are gone, by the inodes of their pidfds.
@@ -138,10 +184,22 @@ pub struct RestoreContext<'a> {
     pub fifos: Pipes,
     /// Terminals.
     pub terminals: tty::Made,
+    /// Userfaultfds that tasks have made, by id.
+    pub userfaults: HashMap<u32, OwnedFd>,
+    /// The BPF maps made so far.
+    pub maps: Maps,
     /// Deleted files, by the id of the file that shows them.
     pub ghosts: ghost::Restorer,
+    /// Memory files, by the ids of their inodes.
+    pub memfds: memfd::Restorer,
+    /// What is watched, by the ids of the files.
+    pub targets: HashMap<u32, Arc<OwnedFd>>,
     late: Vec<(OwnedFd, Late)>,
+    last: Vec<Last>,
 }
+
+/// What is done when nothing else is left to do.
+type Last = Box<dyn FnOnce() -> Result<()> + Send + Sync>;
 
 /// What is done with a file late in a restore.
 #[derive(Debug)]
@@ -150,6 +208,10 @@ pub enum Late {
     Owner(FownEntry),
     /// Its text, and so what a position means, is not yet what it was.
     Position(i64),
+    /// A memory file whose mappings and contents its seals would have forbidden.
+    Memfd(memfd::Finish),
+    /// A userfaultfd watches memory that the engine still writes to.
+    Registrations(Vec<StasisUserfaultfdRange>),
 }
 
 impl<'a> RestoreContext<'a> {
@@ -167,13 +229,19 @@ impl<'a> RestoreContext<'a> {
             files,
             open: HashMap::new(),
             tree: HashSet::new(),
+            threads: HashSet::new(),
             extras: images.read_all(kinds::STASIS_FILE.single())?.into_iter().map(|more| (more.id, more)).collect(),
             ended: HashMap::new(),
             pipes: Pipes::load(images, kinds::PIPES_DATA.single(), false)?,
             fifos: Pipes::load(images, kinds::FIFO_DATA.single(), true)?,
             terminals: tty::Made::load(images)?,
+            userfaults: HashMap::new(),
+            maps: Maps::load(images)?,
             ghosts: ghost::Restorer::load(images)?,
+            memfds: memfd::Restorer::load(images)?,
+            targets: HashMap::new(),
             late: Vec::new(),
+            last: Vec::new(),
         })
     }
 
@@ -206,23 +274,39 @@ impl<'a> RestoreContext<'a> {
                 Late::Owner(owner) if set_owner(fd.as_fd(), &owner)? => {}
                 // It had exited already when the tree was dumped: nobody gets the signal, as before.
                 Late::Owner(owner) => tracing::warn!("the owner {} of a descriptor is gone", owner.pid),
+                Late::Registrations(ranges) => userfaultfd::register(fd.as_fd(), &ranges)?,
                 Late::Position(at) => {
                     nix::unistd::lseek(&fd, at, nix::unistd::Whence::SeekSet)
                         .doing(|| "set the position of a file of /proc")?;
                 }
+                Late::Memfd(finish) => finish.apply(fd.as_fd())?,
             }
         }
         Ok(())
     }
 
-    /// Closes every descriptor of the engine's but those that [`RestoreContext::settle`] needs, of which none is an end
+    /// Does something when [`RestoreContext::finish`] is called.
+    pub fn at_last(&mut self, what: impl FnOnce() -> Result<()> + Send + Sync + 'static) {
+        self.last.push(Box::new(what));
+    }
+
+    /// Does what would notice everything that is done before: to be called when no file is made, opened or removed any
+    /// more.
+    pub fn finish(&mut self) -> Result<()> {
+        self.last.drain(..).try_for_each(|what| what())
+    }
+
+    /// Closes every descriptor of the engine's but those that the last steps need, of which none is an end
     /// that others wait for: to be called when all tasks have theirs.
     pub fn close(&mut self) {
         self.open.clear();
+        self.targets.clear();
         self.ended.clear();
         self.pipes.close();
         self.fifos.close();
+        self.maps.close();
         self.ghosts.close();
+        self.memfds.close();
     }
 }
 

@@ -102,8 +102,11 @@ impl Watching {
             return;
         }
         let watched = epfd.tfd.iter().zip(files).map(|(target, &file)| StasisWatched { file, number: target.tfd });
-        let more =
-            crate::image::proto::StasisFileEntry { id: self.id, watched: watched.collect(), ..Default::default() };
+        let more = crate::image::proto::StasisFileEntry {
+            id: self.id,
+            watched: watched.collect(),
+            ..crate::image::proto::StasisFileEntry::default()
+        };
         cx.extras.push(more);
         // An engine that knows nothing of that registers the file by another number that it has.
         for (target, &file) in epfd.tfd.iter_mut().zip(files).filter(|(target, file)| !has(target.tfd, **file)) {

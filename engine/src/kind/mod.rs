@@ -4,24 +4,32 @@
 //! descriptor of the engine's, and adds to a task's batch what only the task can do. A descriptor that no kind claims
 //! cannot be dumped; the error names it.
 
+mod bpfmap;
 mod buildid;
 mod context;
 pub mod eventfd;
 pub mod eventpoll;
+pub mod fanotify;
 mod fifo;
 pub mod ghost;
+mod inotify;
+pub mod io_uring;
 pub mod locks;
+pub mod memfd;
 mod mounts;
 mod pidfd;
 mod pipe;
 mod pipe_data;
-mod procfs;
+pub mod procfs;
 pub mod regfile;
+pub mod segment;
 mod signalfd;
 #[cfg(test)]
 mod tests;
 mod timerfd;
 pub mod tty;
+pub mod userfaultfd;
+pub mod watched;
 
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FileEntry, FownEntry};
@@ -42,9 +50,15 @@ pub static KINDS: &[&dyn Kind] = &[
     &timerfd::Timerfd,
     &signalfd::Signalfd,
     &pidfd::Pidfd,
+    &inotify::Inotify,
+    &fanotify::Fanotify,
+    &bpfmap::BpfMap,
+    &userfaultfd::Userfaultfd,
+    &io_uring::IoUring,
     &pipe::Pipe,
     &fifo::Fifo,
     &tty::Tty,
+    &memfd::Memfd,
     &regfile::RegFile,
 ];
 
@@ -65,12 +79,15 @@ pub trait Kind: Sync {
     fn attach(&self, entry: &FileEntry, fd: i32, files: &HashMap<u32, FileEntry>) -> Vec<BatchCall>;
 }
 
+/// In the place of a descriptor's number: a directory, an executable, a mapped file.
+pub const NO_NUMBER: i32 = -1;
+
 /// A descriptor of a frozen task, as the kernel shows it from outside, and our copy of it.
 #[derive(Debug)]
 pub struct Descriptor {
     /// A live task that has it.
     pub pid: Pid,
-    /// Its number there.
+    /// Its number there; [`NO_NUMBER`] for a file that the task has otherwise.
     pub fd: i32,
     /// Where /proc/PID/fd/N points, as the kernel spells it.
     pub link: Vec<u8>,
@@ -98,9 +115,13 @@ impl Descriptor {
         self.flags() & libc::O_PATH as u32 != 0
     }
 
-    /// The descriptor in words: pid, number, target.
+    /// The file in words: pid, number, target.
     pub fn describe(&self) -> String {
-        format!("task {}: descriptor {} ({})", self.pid, self.fd, String::from_utf8_lossy(&self.link))
+        let link = String::from_utf8_lossy(&self.link);
+        match self.fd {
+            NO_NUMBER => format!("task {}: file {link}", self.pid),
+            fd => format!("task {}: descriptor {fd} ({link})", self.pid),
+        }
     }
 
     /// Who gets its SIGIO.
@@ -163,6 +184,14 @@ pub fn recognise(descriptor: &Descriptor) -> Result<&'static dyn Kind> {
     }
 }
 
+/// The message of a file that a task has without a descriptor: its executable, a directory, a mapped file.
+pub fn dump_path(descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> Result<FileEntry> {
+    match memfd::is_memfd(descriptor) {
+        true => memfd::dump_path(descriptor, id, cx),
+        false => regfile::dump_path(descriptor, id, cx),
+    }
+}
+
 /// The kind of an image's entry.
 pub fn of_entry(entry: &FileEntry) -> Result<&'static dyn Kind> {
     match KINDS.iter().find(|kind| kind.fd_type() == entry.r#type()) {
@@ -180,15 +209,12 @@ fn unsupported(descriptor: &Descriptor) -> Error {
     let link = String::from_utf8_lossy(&descriptor.link).into_owned();
     let kind = match link.as_str() {
         l if l.starts_with("socket:") => "sockets are",
-        l if l.starts_with("anon_inode:inotify") => "inotify descriptors are",
-        l if l.starts_with("anon_inode:[fanotify]") => "fanotify descriptors are",
-        l if l.starts_with("anon_inode:[io_uring]") => "io_uring instances are",
-        l if l.starts_with("anon_inode:[userfaultfd]") => "userfaultfds are",
-        l if l.starts_with("anon_inode:bpf") => "BPF objects are",
+        l if l.starts_with("anon_inode:bpf-prog") => "BPF programs are",
+        l if l.starts_with("anon_inode:bpf_link") => "BPF links are",
+        l if l.starts_with("anon_inode:bpf") || l == "anon_inode:btf" => "BPF objects of this kind are",
         l if l.starts_with("anon_inode:[perf_event]") => "perf events are",
         l if l.starts_with("anon_inode:landlock") => "Landlock rule sets are",
         l if l.starts_with("anon_inode:seccomp") => "seccomp listeners are",
-        l if l.starts_with("/memfd:") => "memfds are",
         l if l.contains(":[") && !l.starts_with('/') => "objects of this kind are",
         _ => match descriptor.file_type() {
             SFlag::S_IFCHR | SFlag::S_IFBLK => "this device is",

@@ -6,11 +6,12 @@
 mod tests;
 
 use super::context::Late;
+use super::procfs::Found;
 use super::{
     BatchCall, Descriptor, DumpContext, Kind, RestoreContext, buildid, eventfd::missing, ghost, notice, procfs,
 };
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{FdTypes, FileEntry, RegFileEntry};
+use crate::image::proto::{FdTypes, FileEntry, FownEntry, RegFileEntry};
 use crate::options::{External, FileValidation, InheritKey};
 use crate::sys;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
@@ -28,6 +29,8 @@ pub struct RegFile;
 const ONCE: i32 = libc::O_CREAT | libc::O_EXCL | libc::O_NOCTTY | libc::O_TRUNC;
 /// The bit of O_TMPFILE that is its own; the other is O_DIRECTORY.
 pub(super) const TMPFILE: i32 = libc::O_TMPFILE & !libc::O_DIRECTORY;
+/// The kernel's own flag of what an event of fanotify(7) came with: its use is not noticed. Nobody else can set it.
+const NOT_NOTICED: i32 = 0x400_0000;
 /// The permission bits of a mode.
 const PERMISSIONS: u32 = 0o777;
 
@@ -37,7 +40,7 @@ impl Kind for RegFile {
     }
 
     fn claims(&self, descriptor: &Descriptor) -> bool {
-        if !descriptor.link.starts_with(b"/") || descriptor.link.starts_with(b"/memfd:") {
+        if !descriptor.link.starts_with(b"/") {
             return false;
         }
         match descriptor.file_type() {
@@ -52,6 +55,7 @@ impl Kind for RegFile {
         // Files of addresses have positions that are negative as the kernel prints them.
         reg.pos = descriptor.info.pos as u64;
         reg.fown = descriptor.owner()?;
+        check_notice(descriptor, &reg.fown)?;
         if !external(descriptor, &mut reg, cx) {
             dump_name(descriptor, &mut reg, cx)?;
         }
@@ -72,7 +76,7 @@ impl Kind for RegFile {
             return Ok(fd);
         }
         let doing = || format!("give file {} back what it had", name(reg));
-        if reg.pos != 0 && !cx.ghosts.is_dead(reg.id) {
+        if reg.pos != 0 && !cx.ghosts.has_position(reg) {
             match procfs::is_on(fd.as_fd()).doing(doing)? {
                 true => cx.later(fd.as_fd(), Late::Position(reg.pos as i64))?,
                 false => nix::unistd::lseek(&fd, reg.pos as i64, Whence::SeekSet).doing(doing).map(drop)?,
@@ -135,15 +139,43 @@ fn external(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &DumpContext<'_
 
 /// Finds out what leads back to the file: its path, or what is in its place.
 fn dump_name(descriptor: &Descriptor, reg: &mut RegFileEntry, cx: &mut DumpContext<'_>) -> Result<()> {
-    if descriptor.link.starts_with(b"/memfd:") {
-        return Err(Error::unsupported(descriptor.describe(), "memfds are not supported yet"));
-    }
     cx.check_mount(descriptor)?;
-    match procfs::check(descriptor)? {
-        Some(dead) => ghost::dump_dead(descriptor, dead, reg, cx),
-        None => ghost::dump(descriptor, reg, cx)?,
+    match procfs::check(descriptor, cx)? {
+        Found::Dead(pid) => ghost::dump_dead(descriptor, pid, reg, cx),
+        Found::Late => drop(cx.late.insert(reg.id)),
+        Found::There if ghost::dump(descriptor, reg, cx)? => {}
+        Found::There => check_writable(descriptor, reg)?,
     }
     Ok(())
+}
+
+/// Refuses a directory that may be watched by dnotify: that shows nowhere but in the owner that F_NOTIFY sets, and for
+/// nothing else a directory needs one.
+fn check_notice(descriptor: &Descriptor, owner: &FownEntry) -> Result<()> {
+    if descriptor.file_type() != SFlag::S_IFDIR || owner.pid == 0 {
+        return Ok(());
+    }
+    let reason = "it is or was told of changes in its directory (F_NOTIFY of fcntl), which is not supported yet";
+    Err(Error::unsupported(descriptor.describe(), reason).with_help("close the descriptor before the dump"))
+}
+
+/// Refuses a file that was opened for writing and that nobody may open so any more.
+fn check_writable(descriptor: &Descriptor, reg: &RegFileEntry) -> Result<()> {
+    let flags = reg.flags as i32;
+    let writes = flags & libc::O_PATH == 0 && flags & libc::O_ACCMODE != libc::O_RDONLY;
+    if !writes || descriptor.file_type() != SFlag::S_IFREG {
+        return Ok(());
+    }
+    let forbidden = sys::file::forbidden(descriptor.copy.as_fd());
+    let forbidden = forbidden.doing(|| format!("ask for the attributes of {}", descriptor.describe()))?;
+    let (what, help) = match flags & libc::O_APPEND {
+        _ if forbidden.all => ("immutable", "chattr -i"),
+        0 if forbidden.all_but_append => ("append-only", "chattr -a"),
+        _ => return Ok(()),
+    };
+    let reason = format!("it is open for writing, and its file has become {what} since: it cannot be opened again");
+    Err(Error::unsupported(descriptor.describe(), reason)
+        .with_help(format!("take the attribute away ({help}) until the process is restored")))
 }
 
 /// The message of a file that a task has without a descriptor: its executable, a directory, a mapped file.
@@ -159,6 +191,13 @@ pub fn dump_path(descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> 
         let id = buildid::read(descriptor.copy.as_fd());
         reg.build_id = id.doing(|| format!("read the build id of {}", descriptor.describe()))?.unwrap_or_default();
     }
+    Ok(FileEntry { r#type: FdTypes::Reg as i32, id, reg: Some(reg), ..FileEntry::default() })
+}
+
+/// The message of a file that is watched; what is written to it meanwhile is not checked.
+pub fn dump_watched(descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> Result<FileEntry> {
+    let mut reg = RegFileEntry { size: None, ..describe(descriptor, id)? };
+    dump_name(descriptor, &mut reg, cx)?;
     Ok(FileEntry { r#type: FdTypes::Reg as i32, id, reg: Some(reg), ..FileEntry::default() })
 }
 
@@ -208,7 +247,7 @@ pub fn open(reg: &RegFileEntry, cx: &mut RestoreContext<'_>) -> Result<OwnedFd> 
 
 /// The flags with which an entry's file is opened: those it had, without what open does once or does not take.
 pub(super) fn how(reg: &RegFileEntry) -> OFlag {
-    let mut flags = reg.flags as i32 & !(ONCE | libc::O_ASYNC);
+    let mut flags = reg.flags as i32 & !(ONCE | NOT_NOTICED | libc::O_ASYNC);
     if flags & TMPFILE != 0 {
         // The file has a name by now.
         flags &= !libc::O_TMPFILE;
@@ -246,7 +285,9 @@ pub(super) fn check(reg: &RegFileEntry, fd: BorrowedFd<'_>, cx: &RestoreContext<
     {
         return differs("size", stat.st_size.to_string(), size.to_string());
     }
-    let compared = if cx.options.skip_file_rwx_check { !PERMISSIONS } else { u32::MAX };
+    // Those of a symbolic link mean nothing; in /proc they tell of what it leads to.
+    let is_link = stat.st_mode & libc::S_IFMT == libc::S_IFLNK;
+    let compared = if cx.options.skip_file_rwx_check || is_link { !PERMISSIONS } else { u32::MAX };
     if let Some(mode) = reg.mode
         && (mode ^ stat.st_mode) & compared != 0
     {

@@ -9,6 +9,7 @@ use super::error::{ParseError, Result};
 use super::locks::{Lock, lock};
 use super::notify::{Fanotify, InotifyWatch};
 use super::text::{Line, Lines};
+use super::uring::{self, IoUring};
 
 /// One file of fdinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,10 @@ pub enum Body {
     Pidfd(Pidfd),
     /// userfaultfd(2).
     Userfaultfd(Userfaultfd),
+    /// io_uring_setup(2).
+    IoUring(IoUring),
+    /// A map of bpf(2).
+    BpfMap(BpfMap),
     /// The master side of a pseudo terminal: the number of its slave.
     Ptmx(u32),
 }
@@ -124,6 +129,17 @@ pub struct Userfaultfd {
     pub ioctls: u64,
 }
 
+/// A BPF map, as far as bpf(2) does not tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BpfMap {
+    /// BPF_MAP_TYPE_*.
+    pub kind: u32,
+    /// Bytes that it takes in the kernel.
+    pub memlock: u64,
+    /// Whether the program cannot change it any more.
+    pub frozen: bool,
+}
+
 /// Major and minor number in the kernel's own encoding of a device, in which fdinfo writes `sdev`.
 pub fn kernel_dev(sdev: u32) -> (u32, u32) {
     (sdev >> 20, sdev & 0xf_ffff)
@@ -171,6 +187,9 @@ pub fn parse(text: &[u8]) -> Result<FdInfo, ParseError> {
 
 /// Takes a line of a kind; false where it belongs to none that is known, or not to the one that began.
 fn body_line(body: &mut Body, line: &mut Line<'_>) -> Result<bool, ParseError> {
+    if let Body::IoUring(it) = body {
+        return uring::line(it, line).map(|()| true);
+    }
     if line.skip(b"inotify ") {
         return super::notify::inotify_line(body, line);
     }
@@ -217,6 +236,8 @@ fn opens(body: &mut Body, key: &[u8], line: &mut Line<'_>) -> Result<bool, Parse
             features: 0,
             ioctls: 0,
         }),
+        b"SqMask" => Body::IoUring(uring::begin(line)?),
+        b"map_type" => Body::BpfMap(BpfMap { kind: line.dec("a type of map")?, memlock: 0, frozen: false }),
         b"tty-index" => Body::Ptmx(line.dec("the number of a terminal")?),
         _ => return Ok(false),
     };
@@ -237,6 +258,8 @@ fn continues(body: &mut Body, key: &[u8], line: &mut Line<'_>) -> Result<bool, P
                 it.ns_pids.push(pid(line)?);
             }
         }
+        (Body::BpfMap(it), b"memlock") => it.memlock = line.dec("a number of bytes")?,
+        (Body::BpfMap(it), b"frozen") => it.frozen = line.dec::<u64>("0 or 1")? != 0,
         (Body::Userfaultfd(it), b"total") => it.total = line.dec("a number of faults")?,
         (Body::Userfaultfd(it), b"API") => {
             const API: &str = "`api:features:ioctls` in hexadecimal";

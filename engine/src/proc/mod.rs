@@ -22,6 +22,7 @@ pub mod status;
 pub mod task;
 pub mod thp;
 pub mod timers;
+pub mod uring;
 
 pub use dir::ProcDir;
 pub use error::{ParseError, ProcError, Result};

@@ -12,6 +12,8 @@ use super::{ProcDir, text::find_byte};
 pub const PF_KTHREAD: u32 = 0x0020_0000;
 /// `Stat::flags`: forked and not executed since.
 pub const PF_FORKNOEXEC: u32 = 0x0000_0040;
+/// `Stat::flags`: a thread of the kernel's within a process: a worker of io_uring (Linux 5.12), any (Linux 6.4).
+pub const PF_USER_WORKER: u32 = 0x0000_4010;
 /// `Stat::flags`: exiting.
 pub const PF_EXITING: u32 = 0x0000_0004;
 
@@ -85,6 +87,11 @@ impl Stat {
     /// Whether the task is a zombie or dead.
     pub fn is_dead(&self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')
+    }
+
+    /// Whether the task is a thread of the kernel's within a process.
+    pub fn is_user_worker(&self) -> bool {
+        self.flags & PF_USER_WORKER != 0
     }
 
     /// Whether the task belongs to the kernel.

@@ -6,7 +6,7 @@ use stasis_arch::{Entry, native};
 use zerocopy::IntoBytes;
 
 /// What an entry holds before it was run: no call returns this.
-pub(super) const NOT_RUN: i64 = i64::MIN;
+const NOT_RUN: i64 = i64::MIN;
 
 /// What a call must return for the batch to have succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,9 +137,10 @@ impl Batch {
         self.at.plus((self.max_entries * size_of::<Entry>()) as u64)
     }
 
-    /// Where the last entry's result goes: it changes when the batch is through.
-    pub(super) fn last_result_at(&self) -> RemoteAddr {
-        self.at.plus((self.entries.len().saturating_sub(1) * size_of::<Entry>() + 56) as u64)
+    /// Whether the task, which runs, has made the last call.
+    pub(super) fn is_through(&self, pid: Pid) -> sys::Result<bool> {
+        let last_result = (self.entries.len().saturating_sub(1) * size_of::<Entry>() + 56) as u64;
+        sys::mem::read_word(pid, self.at.plus(last_result)).map(|ret| ret as i64 != NOT_RUN)
     }
 
     /// Writes entries and data into the task.

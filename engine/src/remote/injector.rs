@@ -6,7 +6,7 @@
 //! lets each thread find home by itself; what may then stay behind carries [`STALE_MAGIC`] and is removed by the next
 //! dump ([`Leftover`]).
 
-use super::{Batch, Seized, batch::NOT_RUN};
+use super::{Batch, Seized};
 use crate::error::{Doing, Error, Result};
 use crate::fault;
 use crate::sys::ptrace;
@@ -23,9 +23,11 @@ pub const STALE_MAGIC: u64 = 0x7363_7261_7463_6831;
 
 /// How long a parked thread waits for its tracer before it goes home.
 const PARK_SECONDS: u64 = 2;
-/// How long a batch may take, and a single call.
-const BATCH: Duration = Duration::from_secs(PARK_SECONDS);
-const FIRST_CALL: Duration = Duration::from_secs(1);
+/// How long a batch may take, or a single call, on a machine that hardly gets to it. Only a thread that is through is
+/// parked, so there is no hurry before.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a thread is stopped to see whether its single call failed, which leaves no trace in memory.
+const LOOK: Duration = Duration::from_millis(PARK_SECONDS * 1000 / 10);
 /// Threads that run batches at the same time: few enough that none is parked for long.
 const WAVE: usize = 256;
 
@@ -129,8 +131,8 @@ impl<'t> Injector<'t> {
         for wave in batches.chunks_mut(WAVE) {
             // What a batch took it puts back, and another may have to put right what this one put back.
             let whole = wave.iter().any(|(_, batch)| batch.is_whole());
-            let go_on = || if whole { Ok(()) } else { crate::cancel::check() };
-            go_on()?;
+            let is_wanted = || if whole { Ok(()) } else { crate::cancel::check() };
+            is_wanted()?;
             Batch::send_all(wave.iter().map(|(_, batch)| batch), self.pid)?;
             for (index, batch) in wave.iter() {
                 let park = self.park(*index);
@@ -140,27 +142,64 @@ impl<'t> Injector<'t> {
                 thread.divert(&regs)?;
                 thread.resume()?;
             }
-            let mut outcome = Ok(());
-            for (index, batch) in wave.iter_mut() {
-                let (at, pid) = (batch.last_result_at(), self.pid);
-                // A dump that is given up does not wait for the end of its questions. (Single calls are waited for: what
-                // they do must be known.)
-                let through = || sys::mem::read_word(pid, at).map(|ret| ret as i64 != NOT_RUN);
-                let done = || Ok((!batch.is_whole() && crate::cancel::requested()) || through()?);
-                let waited = poll(&mut self.threads[*index], BATCH, done);
-                let asked = self.threads[*index].ask_to_halt();
-                outcome = outcome.and(waited).and(asked);
-            }
-            // All are on their way to their stops before the first is waited for.
-            for (index, _) in wave.iter() {
-                let halted = self.threads[*index].await_halt();
-                outcome = outcome.and(halted.and_then(|regs| self.check_place(*index, regs)).map(drop));
-            }
-            outcome.and_then(|()| go_on())?;
+            self.await_wave(wave).and_then(|()| is_wanted())?;
             fault::point("after a batch")?;
             Batch::fetch_all(wave.iter_mut().map(|(_, batch)| batch), self.pid)?;
         }
         Ok(())
+    }
+
+    /// Waits until all threads of a wave are through and stopped. Each is told to stop as soon as it is through: it is
+    /// parked for no longer than we take to look at all of them.
+    fn await_wave(&mut self, wave: &[(usize, Batch)]) -> Result<()> {
+        let mut outcome = Ok(());
+        let mut running: Vec<&(usize, Batch)> = wave.iter().collect();
+        let pace = Pace::new();
+        while !running.is_empty() {
+            running.retain(|(index, batch)| {
+                let through = self.is_through(*index, batch, &pace);
+                if matches!(through, Ok(false)) {
+                    return true;
+                }
+                let asked = self.threads[*index].ask_to_halt();
+                keep_first(&mut outcome, through.and(asked));
+                false
+            });
+            pace.step();
+        }
+        // All are on their way to their stops before the first is waited for.
+        for (index, _) in wave {
+            let halted = self.threads[*index].await_halt();
+            keep_first(&mut outcome, halted.and_then(|regs| self.check_place(*index, regs)).map(drop));
+        }
+        wave.iter().for_each(|(index, _)| self.threads[*index].requeue());
+        outcome
+    }
+
+    /// Whether a thread has run its batch, or is no more to be waited for.
+    fn is_through(&mut self, index: usize, batch: &Batch, pace: &Pace) -> Result<bool> {
+        // A dump that is given up does not wait for the end of its questions. (Single calls are waited for: what they
+        // do must be known.)
+        let given_up = !batch.is_whole() && crate::cancel::requested();
+        if given_up || is_done(self.pid, || batch.is_through(self.pid))? {
+            return Ok(true);
+        }
+        Ok(self.go_on(index)? || pace.check(self.threads[index].tid()).map(|()| false)?)
+    }
+
+    /// Lets a thread go on that somebody else has stopped; true where it stands parked, and stays so.
+    fn go_on(&mut self, index: usize) -> Result<bool> {
+        let Some(regs) = self.threads[index].stray_stop()? else { return Ok(false) };
+        let parked = self.is_parked(&regs);
+        if !parked {
+            self.threads[index].resume()?;
+        }
+        Ok(parked)
+    }
+
+    /// Whether a stopped thread was waiting in the stub, through with its work.
+    fn is_parked(&self, regs: &Regs) -> bool {
+        regs.ip() == self.tail.plus(tail::STUB + stub::PARKED).0
     }
 
     /// Takes the areas away and gives the threads their registers back.
@@ -222,8 +261,9 @@ impl<'t> Injector<'t> {
         let regs = leader.regs().at_first_call(self.tail.plus(tail::STUB).0, nr, args, STALE_MAGIC, park);
         leader.divert(&regs)?;
         leader.resume()?;
-        let waited = poll(&mut self.threads[0], FIRST_CALL, done);
+        let waited = self.await_call(done);
         let regs = self.halt(0)?;
+        self.threads[0].requeue();
         if let error @ -4095..0 = regs.first_result() {
             return Err(Error::Call {
                 task: self.pid,
@@ -236,6 +276,25 @@ impl<'t> Injector<'t> {
             fault::point("after a call")?;
         }
         waited
+    }
+
+    /// Waits until the leader has made its call: until `done` sees the effect, or it is seen parked.
+    fn await_call(&mut self, done: impl Fn() -> sys::Result<bool>) -> Result<()> {
+        let pace = Pace::new();
+        let mut looks = 0;
+        while !is_done(self.pid, &done)? && !self.go_on(0)? {
+            if pace.started.elapsed() > LOOK * (looks + 1) {
+                looks += 1;
+                let regs = self.threads[0].halt()?;
+                if self.is_parked(&regs) {
+                    break;
+                }
+                self.threads[0].resume()?;
+            }
+            pace.check(self.pid)?;
+            pace.step();
+        }
+        Ok(())
     }
 
     fn park(&self, index: usize) -> Park {
@@ -365,23 +424,44 @@ fn write_code(pid: Pid, pieces: &[(RemoteAddr, &[u8])]) -> Result<()> {
     Ok(())
 }
 
-/// Waits until `done`, which looks at the memory of the running thread, without keeping the processor from it.
-fn poll(thread: &mut Seized, limit: Duration, done: impl Fn() -> sys::Result<bool>) -> Result<()> {
-    let started = Instant::now();
-    let mut spins = 0u32;
-    loop {
-        if done().doing(|| format!("read the memory of task {}", thread.tid()))? {
+/// Of several errors the first explains the others.
+fn keep_first(outcome: &mut Result<()>, next: Result<()>) {
+    if outcome.is_ok() {
+        *outcome = next;
+    }
+}
+
+/// Asks `done`, which looks at the memory of a process.
+fn is_done(pid: Pid, done: impl FnOnce() -> sys::Result<bool>) -> Result<bool> {
+    done().doing(|| format!("read the memory of task {pid}"))
+}
+
+/// Waiting for running threads without keeping the processor from them.
+struct Pace {
+    started: Instant,
+}
+
+impl Pace {
+    fn new() -> Pace {
+        Pace { started: Instant::now() }
+    }
+
+    /// Lets others run for a moment.
+    fn step(&self) {
+        const SHORT: Duration = Duration::from_millis(1);
+        if self.started.elapsed() < SHORT {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    }
+
+    /// Fails when thread `tid` has been waited for long enough.
+    fn check(&self, tid: Pid) -> Result<()> {
+        if self.started.elapsed() < PATIENCE {
             return Ok(());
         }
-        spins += 1;
-        if spins < 200 {
-            std::thread::yield_now();
-            continue;
-        }
-        thread.absorb_stop()?;
-        std::thread::sleep(Duration::from_micros(50));
-        if started.elapsed() > limit {
-            return Err(Error::state(format!("task {} did not finish its batch in time", thread.tid())));
-        }
+        Err(Error::state(format!("task {tid} did not finish its batch in time"))
+            .with_help("the machine is overloaded; try again"))
     }
 }

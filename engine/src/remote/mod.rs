@@ -6,6 +6,7 @@
 
 mod batch;
 mod injector;
+mod running;
 mod seized;
 
 pub use batch::{Batch, Handle};

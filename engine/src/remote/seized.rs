@@ -1,7 +1,7 @@
 //! A traced and stopped thread of a running process that must not notice.
 
 use crate::error::{Doing, Error, Result};
-use crate::sys::ptrace::{self, Event};
+use crate::sys::ptrace;
 use crate::sys::{self, Pid, RemoteAddr};
 use stasis_arch::code::Code;
 use stasis_arch::native::{self, NR_RESTART, Regs, stub};
@@ -18,17 +18,17 @@ pub struct Seized {
     mask: u64,
     /// Whether registers or mask of the live thread differ from what it is to be given back.
     dirty: bool,
-    /// A stop signal that arrived while we had the thread; sent again when it is let go.
-    deferred: Vec<i32>,
-    gone: bool,
-    /// It stopped by itself before it was told to, and its report was taken.
-    halted: bool,
+    /// Signals that arrived while it ran for us, and were taken; they are queued again when it stands still.
+    pub(super) deferred: Vec<i32>,
+    pub(super) gone: bool,
+    /// It has stopped, and its report was taken.
+    pub(super) halted: bool,
     /// The call that it is in, where the kernel shows only that it is being restarted.
     restarted: Option<i64>,
     /// It was seen asleep in its call before it was told to stop.
     in_call: bool,
     /// Signals that arrive are delivered: it runs its own program, for a moment.
-    passing: bool,
+    pub(super) passing: bool,
     /// Its process is stopped, and stays so.
     stopped: bool,
     /// What our calls would destroy of its state.
@@ -69,6 +69,7 @@ impl Seized {
     pub fn adopt(tid: Pid, asleep: Option<Asleep>, stopped: bool) -> Result<Seized> {
         let mut regs = match ptrace::regs(tid) {
             Err(sys::Errno::ENOTSUP) => {
+                mend_compat(tid);
                 let _ = ptrace::detach(tid, 0);
                 return Err(Error::unsupported(
                     format!("task {tid}"),
@@ -89,7 +90,7 @@ impl Seized {
             dirty: false,
             deferred: Vec::new(),
             gone: false,
-            halted: false,
+            halted: true,
             restarted: None,
             in_call: before.is_some(),
             passing: false,
@@ -168,6 +169,8 @@ impl Seized {
         let halted = self.halt();
         self.passing = false;
         self.regs = halted?;
+        let place = place?;
+        self.requeue();
         self.mask = ptrace::sigmask(self.tid).doing(|| format!("read the signal mask of task {}", self.tid))?;
         self.look_at_call();
         self.keep_argument();
@@ -213,9 +216,10 @@ impl Seized {
 
     /// Where in the kernel the thread sleeps in restart_syscall(2): the innermost frame that says so, or nothing when
     /// it does not come to sleep.
-    fn place_of_sleep(&self) -> String {
+    fn place_of_sleep(&mut self) -> Result<String> {
         const KNOWN: [&str; 4] = ["nanosleep", "nsleep", "futex", "poll"];
-        let read = |name| std::fs::read_to_string(format!("/proc/{}/{name}", self.tid)).unwrap_or_default();
+        let tid = self.tid;
+        let read = |name| std::fs::read_to_string(format!("/proc/{tid}/{name}")).unwrap_or_default();
         let asleep = || read("syscall").starts_with(&format!("{NR_RESTART} "));
         // How often it left the processor: what is read between two equal counts is read of a thread that did not run.
         let switches = || {
@@ -230,18 +234,21 @@ impl Seized {
                 // sleep shows an empty stack, or half of one.
                 let stack = read("stack");
                 if let Some(line) = stack.lines().find(|line| KNOWN.iter().any(|name| line.contains(name))) {
-                    return line.to_owned();
+                    return Ok(line.to_owned());
                 }
                 // On some kernels a sleep shows no frame of its own: its functions count as the scheduler's, which
                 // are left out. The same is seen for a moment of a thread that has not quite left our stop yet.
                 let stopping = stack.contains("ptrace") || stack.contains("signal");
                 if !stack.is_empty() && !stopping && asleep() && switches() == before {
-                    return "nanosleep".to_owned();
+                    return Ok("nanosleep".to_owned());
                 }
+            }
+            if self.stray_stop()?.is_some() {
+                self.resume()?;
             }
             std::thread::yield_now();
         }
-        String::new()
+        Ok(String::new())
     }
 
     /// Calls that end with EINTR when a tracer stops them, though no signal came, are told to restart unless a
@@ -332,41 +339,13 @@ impl Seized {
         Ok(())
     }
 
-    /// Lets the thread run.
-    pub(super) fn resume(&mut self) -> Result<()> {
-        ptrace::cont(self.tid, 0).doing(|| format!("resume task {}", self.tid))
-    }
-
-    /// Stops the running thread again and returns where it stands.
-    pub(super) fn halt(&mut self) -> Result<Regs> {
-        self.ask_to_halt()?;
-        self.await_halt()
-    }
-
-    /// Tells the running thread to stop. One that has stopped by itself is not told: it would stop again as soon as it
-    /// is resumed, before it does anything, and so on for ever (a group stop is reported twice to a new tracer).
-    pub(super) fn ask_to_halt(&mut self) -> Result<()> {
-        self.halted = self.next_stop(false)?;
-        if self.halted {
-            return Ok(());
-        }
-        ptrace::interrupt(self.tid).doing(|| format!("interrupt task {}", self.tid))
-    }
-
-    /// Waits until a thread that was told to stop has done so; returns where it stands.
-    pub(super) fn await_halt(&mut self) -> Result<Regs> {
-        if !std::mem::take(&mut self.halted) {
-            self.await_stop()?;
-        }
-        ptrace::regs(self.tid).doing(|| format!("read the registers of task {}", self.tid))
-    }
-
     /// Lets a thread that an engine which was killed left on its way home arrive there. A stop ends its waiting, so it
     /// goes on at once.
     pub fn go_home(&mut self, leftover: &super::Leftover) -> Result<()> {
         const TRIES: u32 = 3000;
         for _ in 0..TRIES {
             if !leftover.is_inside(&self.regs) {
+                self.requeue();
                 return Ok(());
             }
             // What was mended belongs to our stub, whose call must end.
@@ -392,45 +371,6 @@ impl Seized {
         self.mask = ptrace::sigmask(self.tid).doing(|| format!("read the signal mask of task {}", self.tid))?;
         self.dirty = false;
         Ok(())
-    }
-
-    /// Waits for the stop that was asked for. Stop signals that arrive meanwhile are kept for later.
-    fn await_stop(&mut self) -> Result<()> {
-        while !self.next_stop(true)? {}
-        Ok(())
-    }
-
-    /// Lets the running thread go on where a stop signal (the only kind that cannot be blocked) caught it.
-    pub(super) fn absorb_stop(&mut self) -> Result<()> {
-        // A group stop is reported twice to a new tracer; the second report needs no more than to be passed.
-        if self.next_stop(false)? { self.resume() } else { Ok(()) }
-    }
-
-    /// Takes the next report of the thread, if there is one: whether it is the stop of an interrupt.
-    fn next_stop(&mut self, block: bool) -> Result<bool> {
-        let report = match ptrace::wait(self.tid, block) {
-            // Killed with its process, and waited for already.
-            Err(sys::Errno::ECHILD) => Some((self.tid, Event::Killed(libc::SIGKILL))),
-            other => other.doing(|| format!("wait for task {}", self.tid))?,
-        };
-        match report {
-            None => Ok(false),
-            Some((_, Event::Stopped { event: ptrace::EVENT_STOP, .. })) => Ok(true),
-            Some((_, Event::Stopped { signal, event })) => {
-                const STOPS: [i32; 4] = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
-                let passed = event == 0 && self.passing && !STOPS.contains(&signal);
-                if event == 0 && !passed {
-                    self.deferred.push(signal);
-                }
-                ptrace::cont(self.tid, if passed { signal } else { 0 })
-                    .doing(|| format!("resume task {}", self.tid))?;
-                Ok(false)
-            }
-            Some(_) => {
-                self.gone = true;
-                Err(Error::state(format!("task {} died while it was frozen", self.tid)))
-            }
-        }
     }
 
     /// Puts mask and registers back into the live thread. The mask first, as [`Seized::divert`] blocks it last: if we
@@ -504,6 +444,15 @@ impl Seized {
     }
 }
 
+/// [`Seized::mend_interruption`] of a task of another ABI.
+fn mend_compat(tid: Pid) {
+    let Some(abi) = native::COMPAT else { return };
+    let mut set = Vec::new();
+    if matches!(ptrace::register_set(tid, abi.set.note, &mut set), Ok(true)) && abi.mend(&mut set) {
+        let _ = ptrace::set_state(tid, &State { sets: vec![(abi.set.note, set)], ..State::default() });
+    }
+}
+
 /// Whether a time stands at `at`, as a program gives it to a sleep.
 fn is_time(tid: Pid, at: u64) -> bool {
     let word = |at| sys::mem::read_word(tid, RemoteAddr(at));
@@ -524,10 +473,7 @@ impl Drop for Seized {
         if let Err(e) = self.restore().and_then(|()| self.end_call()) {
             tracing::warn!("{e}");
         }
-        for signal in self.deferred.drain(..) {
-            // A signal for the whole process goes there again through any of its threads.
-            let _ = nix::sys::signal::kill(self.tid, nix::sys::signal::Signal::try_from(signal).ok());
-        }
+        self.requeue();
         // ESRCH: killed meanwhile.
         let _ = ptrace::detach(self.tid, 0);
     }

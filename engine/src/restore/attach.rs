@@ -6,7 +6,7 @@ use super::load::Images;
 use super::tree::Tree;
 use crate::error::{Error, Result};
 use crate::image::kinds;
-use crate::kind::{self, eventpoll, locks};
+use crate::kind::{self, eventpoll, io_uring, locks};
 use std::collections::HashSet;
 
 /// Sets the locks that each process holds, and what else only the task itself can do with its descriptors.
@@ -19,8 +19,9 @@ pub fn run(images: &Images, tree: &Tree) -> Result<()> {
             lock.pid
         )));
     }
+    let more = images.dir.read_all(kinds::STASIS_FILE.single())?;
     let mut work = Vec::new();
-    let (mut attached, mut registered) = (HashSet::new(), HashSet::new());
+    let (mut attached, mut registered, mut buffered) = (HashSet::new(), HashSet::new(), HashSet::new());
     for (i, task) in images.tasks.iter().enumerate() {
         let mut calls = Vec::new();
         for fd in task.live.iter().flat_map(|live| &images.tables[&live.ids.files_id]) {
@@ -33,6 +34,7 @@ pub fn run(images: &Images, tree: &Tree) -> Result<()> {
         if let Some(live) = &task.live {
             let table = &images.tables[&live.ids.files_id];
             calls.extend(eventpoll::register_signals(table, &images.files, &mut registered));
+            calls.extend(io_uring::register_buffers(task.pid(), table, &more, &mut buffered)?);
         }
         calls.extend(locks::attach(&held, task.pid())?);
         if calls.is_empty() {

@@ -3,14 +3,15 @@
 
 use super::load::Images;
 use super::memory;
+use super::moves::{Move, Noted};
 use super::spans::{Span, Spans};
 use crate::error::{Doing, Error, Result};
 use crate::image::kinds;
 use crate::image::pagemap::Source;
 use crate::image::proto::{StasisSharingEntry, VmaEntry};
+use crate::parallel;
 use crate::sys;
 use crate::vma::{self, status};
-use rayon::prelude::*;
 use std::collections::HashMap;
 use std::os::unix::fs::FileExt;
 
@@ -33,7 +34,7 @@ impl Area {
     /// `None` where pages cannot be shared: shared memory, the kernel's own areas, huge pages, droppable memory.
     pub fn of(vma: &VmaEntry) -> Option<Area> {
         let without = status::VDSO | status::VVAR | status::VSYSCALL | status::FILE_SHARED | status::ANON_SHARED;
-        let odd = status::MEMFD | status::SYSV | status::SOCKET | status::AIO_RING | status::SHADOW_STACK;
+        let odd = status::SYSV | status::SOCKET | status::AIO_RING | status::SHADOW_STACK;
         let flags = memory::map_flags(vma);
         let private = flags & libc::MAP_PRIVATE != 0 && flags & (libc::MAP_HUGETLB | vma::MAP_DROPPABLE) == 0;
         let file = match vma.status & (status::FILE_PRIVATE | status::ANON_PRIVATE) {
@@ -46,13 +47,19 @@ impl Area {
         (vma.status & (without | odd) == 0 && private).then_some(Area { file, flags, prot: vma.prot, accounted, small })
     }
 
+    /// The same elsewhere.
+    pub fn moved(&self, by: u64) -> Area {
+        Area { file: self.file.map(|(id, shift)| (id, shift.wrapping_sub(by))), ..*self }
+    }
+
     /// Whether pages of the one can be pages of the other: they differ in protection alone.
     pub fn fits(&self, other: &Area) -> bool {
         self.file == other.file && self.flags == other.flags && self.small == other.small
     }
 }
 
-/// What is known of the private memory of each process; processes go by their place in the images.
+/// What is known of the private memory of each process; processes go by their place in the images, and all addresses are
+/// those at their birth.
 #[derive(Default)]
 pub struct Known {
     /// Parents.
@@ -63,10 +70,12 @@ pub struct Known {
     pub saved: Vec<Spans<u64>>,
     /// Those that are shared: the first process in the images that has the page.
     pub classes: Vec<Spans<u32>>,
+    /// What each process moved since.
+    pub moves: Vec<Vec<Move>>,
 }
 
 /// Ranges of a process that are the same in an earlier one.
-type Same = Vec<Span<u32>>;
+pub type Same = Vec<Span<u32>>;
 
 impl Known {
     /// Finds out; a single process has nothing to share.
@@ -78,6 +87,7 @@ impl Known {
             areas: vec![Spans::default(); count],
             saved: vec![Spans::default(); count],
             classes: vec![Spans::default(); count],
+            moves: vec![Vec::new(); count],
         };
         if images.tasks.iter().filter(|t| t.live.is_some()).count() < 2 {
             return Ok(known);
@@ -98,7 +108,7 @@ impl Known {
             }
         }
         let same = match images.dir.open_file(&kinds::STASIS_SHARING.single().to_string())? {
-            Some(_) => as_noted(images.dir.read_all(kinds::STASIS_SHARING.single())?, &index)?,
+            Some(_) => known.at_birth(images, as_noted(images.dir.read_all(kinds::STASIS_SHARING.single())?, &index)?),
             None => known.by_contents(images)?,
         };
         known.resolve(same);
@@ -133,11 +143,12 @@ impl Known {
 
     /// Compares every process with its parent.
     fn by_contents(&self, images: &Images) -> Result<Vec<Same>> {
-        let compare = |i: usize| match self.parents[i] {
+        let tasks: Vec<usize> = (0..images.tasks.len()).collect();
+        let bytes = self.saved.iter().flat_map(Spans::iter).map(|span| span.end - span.start).sum();
+        parallel::map_bytes(&tasks, bytes, |&i| match self.parents[i] {
             Some(parent) => self.compare(images, i, parent),
             None => Ok(Vec::new()),
-        };
-        (0..images.tasks.len()).into_par_iter().map(compare).collect()
+        })
     }
 
     fn compare(&self, images: &Images, i: usize, parent: usize) -> Result<Same> {
@@ -193,7 +204,7 @@ fn push_equal(same: &mut Spans<u32>, at: u64, a: &[u8], b: &[u8], value: u32) {
 }
 
 /// What the dump noted, checked.
-fn as_noted(entries: Vec<StasisSharingEntry>, index: &HashMap<u32, usize>) -> Result<Vec<Same>> {
+fn as_noted(entries: Vec<StasisSharingEntry>, index: &HashMap<u32, usize>) -> Result<Vec<Noted>> {
     let mut same = vec![Vec::new(); index.len()];
     let page = sys::page_size();
     for entry in entries {
@@ -206,13 +217,17 @@ fn as_noted(entries: Vec<StasisSharingEntry>, index: &HashMap<u32, usize>) -> Re
             return Err(Error::state(format!("the record of shared pages is wrong: {what}")));
         }
         for range in &entry.ranges {
-            let len = range.nr_pages.checked_mul(page).filter(|_| range.vaddr % page == 0);
-            let Some(end) = len.and_then(|len| range.vaddr.checked_add(len)) else {
+            let there = range.ancestor_vaddr.unwrap_or(range.vaddr);
+            let whole = range.vaddr % page == 0 && there % page == 0;
+            let len = range.nr_pages.checked_mul(page).filter(|_| whole);
+            let ends = len.and_then(|len| range.vaddr.checked_add(len).zip(there.checked_add(len)));
+            let Some((end, _)) = ends else {
                 let what = format!("{} pages at {:#x} are not possible", range.nr_pages, range.vaddr);
                 return Err(Error::state(format!("the record of shared pages is wrong: {what}")));
             };
-            same[i].push(Span { start: range.vaddr, end, value: j as u32 });
+            let value = (j as u32, there.wrapping_sub(range.vaddr));
+            same[i].push(Span { start: range.vaddr, end, value });
         }
     }
-    Ok(same)
+    Ok(same.into_iter().map(Spans::from_unsorted).collect())
 }

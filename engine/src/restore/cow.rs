@@ -7,6 +7,7 @@ use super::classes::{Area, Known};
 use super::crew::Program;
 use super::load::Images;
 use super::memory::{Piece, Reader};
+use super::moves::{self, Settled};
 use super::needs::{Need, Numbers};
 use super::seed::Layout;
 use super::spans::{Span, Spans};
@@ -21,6 +22,32 @@ pub struct State {
     pub areas: Spans<Area>,
     /// The pages that were read into them: whose page it is, as in [`Known::classes`].
     pub holds: Spans<u32>,
+    /// What was mapped in one piece: a number for each, its upper half that of the process that mapped it.
+    pub mapped: Spans<u64>,
+    /// Where it was moved to.
+    pub moved: Spans<()>,
+}
+
+/// Where in the number of a mapping that of its process begins.
+const MAKER: u32 = 32;
+
+impl State {
+    /// Whether the kernel makes one area of what is in a range: it joins neither what was moved to others nor what
+    /// a process was born with to what it mapped itself.
+    pub fn joins(&self, start: u64, end: u64) -> bool {
+        let mut makers = self.mapped.over(start, end).map(|piece| piece.value >> MAKER);
+        let first = makers.next();
+        let together = makers.all(|maker| Some(maker) == first) && self.moved.over(start, end).next().is_none();
+        together || self.in_one_piece(start, end).is_some()
+    }
+
+    /// The area of a range that mremap(2) takes: it was mapped at once, and as it is writable it has not fallen into pieces
+    /// when it was filled.
+    pub fn in_one_piece(&self, start: u64, end: u64) -> Option<Area> {
+        self.mapped.at(start).filter(|piece| piece.end >= end)?;
+        let area = self.areas.at(start).filter(|area| area.end >= end)?.value;
+        (area.prot & libc::PROT_WRITE as u32 != 0).then_some(area)
+    }
 }
 
 /// What a process does before it clones its children.
@@ -66,14 +93,16 @@ impl Plan {
         Ok(plan)
     }
 
-    /// What a process has once its children are there.
-    pub fn state(&self, i: usize) -> &State {
-        &self.states[i]
+    /// What a process has once its children are there, and whose page each of its shared pages is.
+    pub fn at_birth(&self, i: usize) -> (&State, &Spans<u32>) {
+        (&self.states[i], &self.known.classes[i])
     }
 
-    /// Whose page each shared page of a process is.
-    pub fn classes(&self, i: usize) -> &Spans<u32> {
-        &self.known.classes[i]
+    /// The same after the process has moved areas. `None` where it moved none.
+    pub fn settled(&self, i: usize) -> Option<Settled> {
+        let (moves, areas) = (&self.known.moves[i], &self.known.areas[i]);
+        let (state, classes) = self.at_birth(i);
+        (!moves.is_empty()).then(|| moves::settle(moves, state, areas, classes))
     }
 
     /// Makes room for the pages that a process is to hold in addition to what it inherits.
@@ -104,8 +133,12 @@ impl Plan {
         }
         let map = areas.without(&inherited.areas.without(&gone));
         let holds = inherited.holds.without(&gone).covered_by(changes);
+        let number =
+            |(n, s): (usize, Span<Area>)| Span { start: s.start, end: s.end, value: (i as u64) << MAKER | n as u64 };
+        let new = map.iter().enumerate().map(number);
+        let mapped = Spans::from_unsorted(inherited.mapped.without(&gone).iter().chain(new).collect());
         let unmap = gone.iter().map(|s| (s.start, s.end)).collect();
-        (State { areas, holds }, Prefill { unmap, map, read: changes.clone() })
+        (State { areas, holds, mapped, ..State::default() }, Prefill { unmap, map, read: changes.clone() })
     }
 
     /// What a process runs before it clones its children, if anything.

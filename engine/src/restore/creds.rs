@@ -5,6 +5,7 @@ use super::crew::Program;
 use crate::error::Result;
 use crate::image::proto::CredsEntry;
 use crate::proc::{ProcDir, status};
+use crate::sys::process::{Attribute, attribute};
 use zerocopy::IntoBytes;
 
 /// The engine's own credentials, which every new task has.
@@ -15,6 +16,7 @@ pub struct Current {
     groups: Vec<u32>,
     caps: [u64; 5],
     no_new_privs: bool,
+    securebits: u64,
 }
 
 const SECBIT_NO_SETUID_FIXUP: u64 = 1 << 2;
@@ -38,6 +40,7 @@ impl Current {
             groups: status.groups,
             caps: [caps.inheritable, caps.permitted, caps.effective, bounding, ambient],
             no_new_privs: status.no_new_privs.unwrap_or(false),
+            securebits: attribute(Attribute::SecureBits).unwrap_or(0),
         })
     }
 }
@@ -82,7 +85,7 @@ pub fn set(program: &mut Program, creds: &CredsEntry, current: &Current) {
         }
         prctl(program, &[libc::PR_SET_SECUREBITS as u64, u64::from(creds.secbits)]);
         capset(program, inheritable, permitted, effective);
-    } else if ids_differ || creds.secbits != 0 {
+    } else if ids_differ || u64::from(creds.secbits) != current.securebits {
         prctl(program, &[libc::PR_SET_SECUREBITS as u64, u64::from(creds.secbits)]);
     }
     if creds.no_new_privs.unwrap_or(0) != 0 && !current.no_new_privs {

@@ -2,9 +2,11 @@
 //! makes and of which the engine takes one end.
 
 use super::crew::{Member, Program, run_all};
+use super::late::Late;
 use super::load::Images;
 use super::seed::Layout;
 use crate::error::{Doing, Error, Result};
+use crate::image::proto::FdTypes;
 use crate::kind::{self, RestoreContext};
 use crate::options::RestoreOptions;
 use crate::remote::{Batch, Handle};
@@ -25,6 +27,8 @@ pub struct Given {
     pub file: Arc<OwnedFd>,
     /// FD_CLOEXEC.
     pub cloexec: bool,
+    /// It is an io_uring instance, which no socket carries (since Linux 6.7): the task takes it from the engine.
+    pub ring: bool,
 }
 
 /// Nothing is open yet; what pipes hold is read.
@@ -35,6 +39,8 @@ pub fn context<'a>(
 ) -> Result<RestoreContext<'a>> {
     let mut cx = RestoreContext::new(options, &images.dir, &images.files, root)?;
     cx.tree = images.tasks.iter().map(|task| task.pid()).collect();
+    let threads = images.tasks.iter().flat_map(|task| task.threads.iter().map(|thread| thread.tid));
+    cx.threads = threads.filter(|tid| !cx.tree.contains(tid)).collect();
     Ok(cx)
 }
 
@@ -44,9 +50,12 @@ pub fn open(images: &Images, ids: Vec<u32>, cx: &mut RestoreContext<'_>) -> Resu
     ids.into_iter().try_for_each(|id| open_one(id, images, cx, &mut on_the_way))
 }
 
-/// Opens what is in descriptor tables; it may be a file of a process of the tree, which must be there.
-pub fn open_rest(images: &Images, cx: &mut RestoreContext<'_>) -> Result<()> {
-    let mut ids: Vec<u32> = images.tables.values().flatten().map(|fd| fd.id).collect();
+/// Opens what is in descriptor tables; it may be a file of a process of the tree, which must be there. What a task has to
+/// make itself when its memory is there comes later ([`super::userfaults`]).
+pub fn open_rest(images: &Images, late: &Late, cx: &mut RestoreContext<'_>) -> Result<()> {
+    let later = |id: &u32| images.files.get(id).is_some_and(|entry| entry.r#type() == FdTypes::Userfaultfd);
+    let ids = images.tables.values().flatten().map(|fd| fd.id);
+    let mut ids: Vec<u32> = ids.filter(|id| !later(id) && !late.has(*id)).collect();
     ids.sort_unstable();
     ids.dedup();
     open(images, ids, cx)
@@ -152,15 +161,18 @@ fn send_to<'m>(
     let park = parking(&given);
     let mut program = Program::new(layout);
     program.call(libc::SYS_close, &[1]);
+    let engine = sys::pidfd::open(nix::unistd::getpid()).doing(|| "open a pidfd of the engine")?;
     let mut arrivals = Vec::new();
     for (n, window) in given.chunks(WINDOW).enumerate() {
-        let raw: Vec<i32> = window.iter().map(|g| g.file.as_raw_fd()).collect();
+        let sent = |g: &Given| if g.ring { engine.as_raw_fd() } else { g.file.as_raw_fd() };
+        let raw: Vec<i32> = window.iter().map(sent).collect();
         let iov = [std::io::IoSlice::new(b"f")];
         sendmsg::<()>(socket.as_raw_fd(), &iov, &[ControlMessage::ScmRights(&raw)], MsgFlags::empty(), None)
             .doing(|| format!("send descriptors to task {}", member.tid))?;
         arrivals.push(receive(&mut program, park, (n * WINDOW) as i32, window.len()));
     }
     place(&mut program, &given);
+    take_rings(&mut program, &given, park);
     program.call(libc::SYS_close, &[park]);
     Ok((member, program, arrivals))
 }
@@ -195,5 +207,18 @@ fn place(program: &mut Program, given: &[Given]) {
         if !numbers.contains(&at) {
             program.call(libc::SYS_close, &[at as u64]);
         }
+    }
+}
+
+/// Has the task take from the engine what is not sent. The engine's pidfd stands in its place; what is taken comes to the
+/// lowest free number first.
+fn take_rings(program: &mut Program, given: &[Given], park: u64) {
+    let taken: HashSet<u64> = given.iter().map(|g| g.number as u64).chain([park]).collect();
+    let free = (0..).find(|n| !taken.contains(n)).unwrap_or(u64::MAX);
+    for g in given.iter().filter(|g| g.ring) {
+        let (to, own) = (g.number as u64, g.file.as_raw_fd() as u64);
+        program.room(1, 0).call_for(libc::SYS_pidfd_getfd, &[to, own, 0], free as i64);
+        program.call(libc::SYS_dup3, &[free, to, if g.cloexec { libc::O_CLOEXEC as u64 } else { 0 }]);
+        program.call(libc::SYS_close, &[free]);
     }
 }

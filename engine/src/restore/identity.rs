@@ -2,6 +2,7 @@
 //! queues, timers, limits, attributes. Credentials come after ([`super::threads::restrict`]).
 
 use super::crew::Program;
+use super::late::Late;
 use super::load::{LiveImage, TaskImage};
 use super::needs::{Need, Numbers};
 use super::threads;
@@ -33,7 +34,7 @@ struct MmMap {
 }
 
 /// While the descriptors of the memory stage are there: executable, root, working directory, umask.
-pub fn place(images: &Images, tree: &Tree, numbers: &Numbers) -> Result<()> {
+pub fn place(images: &Images, tree: &Tree, numbers: &Numbers, late: &Late) -> Result<()> {
     let own_loginuid = crate::proc::task::login_uid(&crate::proc::ProcDir::current()?, &mut Vec::new())?;
     let mut work = Vec::new();
     for (i, task) in images.tasks.iter().enumerate() {
@@ -48,7 +49,7 @@ pub fn place(images: &Images, tree: &Tree, numbers: &Numbers) -> Result<()> {
         if let Some(uid) = loginuid {
             set_loginuid(&mut program, uid, numbers.len() as u64);
         }
-        directories(&mut program, images, live, numbers)?;
+        directories(&mut program, images, live, numbers, late);
         work.push((&tree.leaders[i], program));
     }
     run_all(tree.layout.stub(), &mut work).map(drop)
@@ -98,15 +99,21 @@ fn mm_map(program: &mut Program, live: &LiveImage, numbers: &Numbers) {
     batch.call(libc::SYS_prctl, &[PR_SET_MM, PR_SET_MM_MAP, map.0, size_of::<MmMap>() as u64, 0]);
 }
 
-fn directories(program: &mut Program, images: &Images, live: &LiveImage, numbers: &Numbers) -> Result<()> {
+fn directories(program: &mut Program, images: &Images, live: &LiveImage, numbers: &Numbers, late: &Late) {
     let root = images.files.get(&live.fs.root_id).and_then(|f| f.reg.as_ref());
-    if root.is_none_or(|r| r.name != b"/") {
-        program.call(libc::SYS_fchdir, &[numbers[&Need::File(live.fs.root_id)] as u64]);
-        program.call_with(libc::SYS_chroot, &[0], 0, b".\0");
+    if root.is_none_or(|r| r.name != b"/") && !late.has(live.fs.root_id) {
+        enter_root(program, numbers[&Need::File(live.fs.root_id)]);
     }
-    program.call(libc::SYS_fchdir, &[numbers[&Need::File(live.fs.cwd_id)] as u64]);
+    if !late.has(live.fs.cwd_id) {
+        program.call(libc::SYS_fchdir, &[numbers[&Need::File(live.fs.cwd_id)] as u64]);
+    }
     program.call(libc::SYS_umask, &[u64::from(live.fs.umask.unwrap_or(0o22))]);
-    Ok(())
+}
+
+/// Makes a directory the root, and the working directory.
+pub fn enter_root(program: &mut Program, fd: i32) {
+    program.call(libc::SYS_fchdir, &[fd as u64]);
+    program.call_with(libc::SYS_chroot, &[0], 0, b".\0");
 }
 
 /// The attributes of all processes.

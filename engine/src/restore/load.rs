@@ -3,10 +3,11 @@
 use crate::core_image;
 use crate::error::{Error, Result};
 use crate::image::proto::{
-    CoreEntry, CredsEntry, FdinfoEntry, FileEntry, FsEntry, MemfdInodeEntry, MmEntry, PstreeEntry, SeccompFilter,
+    CoreEntry, CredsEntry, FdTypes, FdinfoEntry, FileEntry, FsEntry, MmEntry, PstreeEntry, SeccompFilter,
     StasisRestartEntry, StasisTaskEntry, StasisVmaFlags, TaskCoreEntry, TaskKobjIdsEntry,
 };
 use crate::image::{ImageDir, PageMap, Verify, kinds};
+use crate::kind::segment;
 use crate::sys::{self, Pid};
 use crate::vma::status;
 use std::collections::{HashMap, HashSet};
@@ -21,9 +22,7 @@ pub struct Images {
     pub files: HashMap<u32, FileEntry>,
     /// Descriptor tables by id.
     pub tables: HashMap<u32, Vec<FdinfoEntry>>,
-    /// Memory files by inode id: how CRIU writes shared anonymous memory.
-    pub memfds: HashMap<u32, MemfdInodeEntry>,
-    /// Page maps of shared memory by id.
+    /// Page maps of shared memory without a file by id.
     pub segments: HashMap<u64, PageMap>,
     /// Seccomp filters by number.
     pub filters: Vec<SeccompFilter>,
@@ -110,18 +109,17 @@ pub fn load(path: &std::path::Path) -> Result<Images> {
         }
     }
     let files: Vec<FileEntry> = optional_all(&dir, kinds::FILES.single())?;
-    let memfds: Vec<MemfdInodeEntry> = optional_all(&dir, kinds::MEMFD_INODE.single())?;
     let seccomp = dir.read_optional(kinds::SECCOMP.single())?.unwrap_or_default();
     let mut images = Images {
         tasks,
         files: files.into_iter().map(|f| (f.id, f)).collect(),
         tables,
-        memfds: memfds.into_iter().map(|m| (m.inode_id as u32, m)).collect(),
         segments: HashMap::new(),
         filters: seccomp.seccomp_filters,
         dir,
     };
     images.load_segments()?;
+    images.complete_memfds();
     Ok(images)
 }
 
@@ -267,6 +265,26 @@ fn check_areas(pid: u32, live: &LiveImage) -> Result<()> {
 }
 
 impl Images {
+    /// CRIU says only of an area that its memory file was open for writing, and not of the file.
+    fn complete_memfds(&mut self) {
+        let in_tables: HashSet<u32> = self.tables.values().flatten().map(|fd| fd.id).collect();
+        for vma in self.tasks.iter().filter_map(|t| t.live.as_ref()).flat_map(|live| &live.mm.vmas) {
+            let (id, mode) = (vma.shmid as u32, vma.fdflags.unwrap_or(0) & libc::O_ACCMODE as u32);
+            if vma.status & status::MEMFD != 0
+                && mode == libc::O_RDWR as u32
+                && !in_tables.contains(&id)
+                && let Some(memfd) = self.files.get_mut(&id).and_then(|file| file.memfd.as_mut())
+            {
+                memfd.flags = mode;
+            }
+        }
+    }
+
+    /// Whether a file is an io_uring instance.
+    pub fn is_ring(&self, id: u32) -> bool {
+        self.files.get(&id).is_some_and(|file| file.r#type() == FdTypes::IoUring)
+    }
+
     /// Reads the page maps of all shared memory that areas name.
     fn load_segments(&mut self) -> Result<()> {
         let mut ids = HashSet::new();
@@ -274,10 +292,8 @@ impl Images {
             let shared = live.mm.vmas.iter().filter(|v| v.status & status::ANON_SHARED != 0);
             ids.extend(shared.map(|v| v.shmid));
         }
-        ids.extend(self.memfds.values().map(|m| u64::from(m.shmid)));
         for id in ids {
-            // CRIU writes no map for a segment without data.
-            if let Some(map) = PageMap::read(&self.dir, kinds::PAGEMAP_SHMEM.of(id), sys::page_size())? {
+            if let Some(map) = segment::map(&self.dir, id)? {
                 self.segments.insert(id, map);
             }
         }

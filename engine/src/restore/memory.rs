@@ -5,13 +5,15 @@ use super::classes::Area;
 use super::cow::{Plan, State};
 use super::crew::{Program, run_all};
 use super::load::{Images, LiveImage, TaskImage};
+use super::moves::Move;
 use super::needs::{self, Need, Needs, Numbers};
 use super::spans::Spans;
 use super::tree::Tree;
-use super::vdso::{self, Fit, Running};
+use super::vdso::{self, Running};
 use crate::error::{Doing, Error, Result};
 use crate::image::pagemap::{Run, Source};
 use crate::image::proto::VmaEntry;
+use crate::parallel;
 use crate::proc::thp;
 use crate::sys;
 use crate::vma::status;
@@ -25,27 +27,29 @@ const VECTORS: usize = 512;
 pub fn build(images: &Images, tree: &Tree, needs: &Needs, plan: &Plan) -> Result<()> {
     let running = Running::read(tree)?;
     let mut programs = Vec::new();
-    let mut foreign = Vec::new();
+    let mut fits = Vec::new();
     for (i, task) in images.tasks.iter().enumerate() {
         let Some(live) = &task.live else { continue };
         let member = &tree.leaders[i];
-        let inherited = Inherited::of(live, plan.state(i), plan.classes(i));
         let fit = running.fit(tree, task, live, needs)?;
         let mut program = Program::new(&tree.layout);
+        let inherited = inherit(&mut program, live, plan, i);
         inherited.clear(&mut program);
         fit.place(&mut program, &running);
         own(&mut program, task, live, &needs.numbers, &inherited)?;
         programs.push((member, program));
-        if let Fit::Foreign(vdso) = fit {
-            foreign.push((member, vdso));
-        }
+        fits.push((member, fit));
     }
     run_all(tree.layout.stub(), &mut programs)?;
-    vdso::finish(tree, foreign)
+    vdso::finish(tree, fits)
 }
 
 /// The same, while another thread compares the pages files with their checksums.
 pub fn build_and_verify(images: &Images, tree: &Tree, needs: &Needs, plan: &Plan) -> Result<()> {
+    if !parallel::is_worth_threads(images.dir.bytes()) {
+        images.dir.verify(crate::image::Verify::All)?;
+        return build(images, tree, needs, plan);
+    }
     std::thread::scope(|scope| {
         let verified = scope.spawn(|| images.dir.verify(crate::image::Verify::All));
         let built = build(images, tree, needs, plan);
@@ -56,12 +60,26 @@ pub fn build_and_verify(images: &Images, tree: &Tree, needs: &Needs, plan: &Plan
     })
 }
 
+/// Adds the moves of what a task has inherited elsewhere.
+fn inherit(program: &mut Program, live: &LiveImage, plan: &Plan, i: usize) -> Inherited {
+    let Some(settled) = plan.settled(i) else {
+        let (state, classes) = plan.at_birth(i);
+        return Inherited::of(live, state, classes);
+    };
+    for Move { from, to, len } in settled.moves {
+        let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as u64;
+        program.room(1, 0).call_for(libc::SYS_mremap, &[from, len, len, flags, to], to as i64);
+    }
+    Inherited::of(live, &settled.state, &settled.classes)
+}
+
 /// What a task has inherited and what becomes of it.
 #[derive(Default)]
 struct Inherited {
     /// Areas, or parts, that the task does not have.
     gone: Spans<Area>,
-    /// Those that it has too, maybe with another protection.
+    /// Those that it has too, maybe with another protection: whole, or the first part, which is made to grow. The kernel
+    /// would not join two parts of an area that was inherited and one that was not, and the program could not move it.
     kept: Spans<Area>,
     /// The pages in them that are its own.
     right: Spans<u32>,
@@ -77,8 +95,19 @@ impl Inherited {
         let mut inherited = Inherited::default();
         for vma in &live.mm.vmas {
             let Some(own) = Area::of(vma) else { continue };
-            for have in state.areas.over(vma.start, vma.end).filter(|have| have.value.fits(&own)) {
-                inherited.kept.push(have.start, have.end, have.value);
+            let fitting = state.areas.over(vma.start, vma.end).filter(|have| have.value.fits(&own));
+            let mut kept = Spans::default();
+            fitting.for_each(|have| kept.push(have.start, have.end, have.value));
+            let whole = match kept.gaps(vma.start, vma.end)[..] {
+                [] => state.joins(vma.start, vma.end),
+                [(end, to)] if to == vma.end => state.in_one_piece(vma.start, end).is_some(),
+                _ => false,
+            };
+            let holds = kept.iter().flat_map(|have| state.holds.over(have.start, have.end));
+            let mut useful =
+                holds.flat_map(|hold| classes.over(hold.start, hold.end).filter(move |c| c.value == hold.value));
+            if whole && useful.next().is_some() {
+                kept.iter().for_each(|have| inherited.kept.push(have.start, have.end, have.value));
             }
         }
         inherited.gone = state.areas.without(&inherited.kept);
@@ -115,16 +144,20 @@ fn own(
     numbers: &Numbers,
     inherited: &Inherited,
 ) -> Result<()> {
-    if live.mm.thp_disabled == Some(true) {
-        program.call(libc::SYS_prctl, &[libc::PR_SET_THP_DISABLE as u64, 1, 0, 0, 0]);
-    }
     for vma in &live.mm.vmas {
         complete(program, task, vma, numbers, inherited)?;
     }
     fill(program, live, numbers, inherited)?;
+    if live.mm.thp_disabled == Some(true) {
+        let flags = task.threads[0].extra.thp_disable_flags.unwrap_or(0);
+        program.call(libc::SYS_prctl, &[libc::PR_SET_THP_DISABLE as u64, 1, u64::from(flags), 0, 0]);
+    }
+    // The kernel puts none into locked memory, where they may be all the same.
+    guard(program, task);
     let on_fault: Vec<u64> =
         task.threads[0].extra.vma_flags.iter().filter(|f| f.lockonfault == Some(true)).map(|f| f.start).collect();
-    live.mm.vmas.iter().for_each(|vma| advise(program, vma, on_fault.contains(&vma.start)));
+    let ordinary = live.mm.vmas.iter().filter(|vma| !is_special(vma));
+    ordinary.for_each(|vma| advise(program, vma, on_fault.contains(&vma.start)));
     extras(program, task);
     seal(program, task);
     Ok(())
@@ -138,30 +171,32 @@ fn complete(
     numbers: &Numbers,
     inherited: &Inherited,
 ) -> Result<()> {
-    if inherited.kept.over(vma.start, vma.end).next().is_none() {
+    let mut kept: Vec<_> = inherited.kept.over(vma.start, vma.end).collect();
+    if kept.is_empty() {
         return map(program, task, vma, numbers);
     }
-    for (start, end) in inherited.kept.gaps(vma.start, vma.end) {
-        let pgoff = vma.pgoff.wrapping_add(start - vma.start);
-        map(program, task, &VmaEntry { start, end, pgoff, ..*vma }, numbers)?;
+    if let Some(last) = kept.last_mut().filter(|last| last.end < vma.end) {
+        let args = [vma.start, last.end - vma.start, vma.end - vma.start, 0];
+        program.room(1, 0).call_for(libc::SYS_mremap, &args, vma.start as i64);
+        last.end = vma.end;
     }
-    for kept in inherited.kept.over(vma.start, vma.end).filter(|kept| kept.value.prot != vma.prot) {
+    for kept in kept.iter().filter(|kept| kept.value.prot != vma.prot) {
         program.call(libc::SYS_mprotect, &[kept.start, kept.end - kept.start, u64::from(vma.prot)]);
     }
     Ok(())
 }
 
-/// Whether an area is the kernel's own.
+/// Whether an area is the kernel's own: the vDSO and rings have their own ways.
 fn is_special(vma: &VmaEntry) -> bool {
-    vma.status & (status::VDSO | status::VVAR | status::VSYSCALL) != 0
+    vma.status & (status::VDSO | status::VVAR | status::VSYSCALL | status::AIO_RING | status::IO_URING) != 0
 }
 
 fn map(program: &mut Program, task: &TaskImage, vma: &VmaEntry, numbers: &Numbers) -> Result<()> {
     if is_special(vma) {
         return Ok(());
     }
-    let known = status::FILE_PRIVATE | status::FILE_SHARED | status::ANON_PRIVATE | status::ANON_SHARED | status::MEMFD;
-    let refused = status::SYSV | status::SOCKET | status::AIO_RING | status::SHADOW_STACK | status::UPROBES;
+    let known = status::FILE_PRIVATE | status::FILE_SHARED | status::ANON_PRIVATE | status::ANON_SHARED;
+    let refused = status::SYSV | status::SOCKET | status::SHADOW_STACK | status::UPROBES;
     if vma.status & known == 0 || vma.status & refused != 0 {
         let what = format!(
             "process {}: the area {:x}-{:x} is of a kind that is not supported yet",
@@ -305,7 +340,6 @@ fn pieces(live: &LiveImage, inherited: &Inherited) -> Result<Vec<Piece>> {
             while vmas.next_if(|v| v.end <= at).is_some() {}
             let vma = vmas.peek().filter(|v| v.start <= at).ok_or_else(|| outside(run))?;
             let stop = end.min(vma.end);
-            // The vDSO has its own ways.
             if !is_special(vma) {
                 for (start, end) in inherited.right.gaps(at, stop) {
                     let offset = offset + (start - run.vaddr);
@@ -381,10 +415,7 @@ impl Reader {
 }
 
 /// Repeats the advice in force.
-fn advise(program: &mut Program, vma: &VmaEntry, on_fault: bool) {
-    if is_special(vma) {
-        return;
-    }
+pub fn advise(program: &mut Program, vma: &VmaEntry, on_fault: bool) {
     // Said when the area was mapped.
     let bits = vma.madv.unwrap_or(0) & !(1 << libc::MADV_NOHUGEPAGE);
     for advice in (0..64).filter(|n| bits & 1 << n != 0) {
@@ -392,20 +423,29 @@ fn advise(program: &mut Program, vma: &VmaEntry, on_fault: bool) {
     }
     if vma.flags & libc::MAP_LOCKED as u32 != 0 || on_fault {
         const MLOCK_ONFAULT: u64 = 1;
-        program.call(libc::SYS_mlock2, &[vma.start, vma.end - vma.start, if on_fault { MLOCK_ONFAULT } else { 0 }]);
+        program.call(libc::SYS_mlock2, &[vma.start, vma.end - vma.start, MLOCK_ONFAULT]);
+    }
+    if vma.flags & libc::MAP_LOCKED as u32 != 0 && !on_fault {
+        // It is locked now; that some of its pages cannot be brought in (guards, no access, beyond the end of a file) is
+        // what the program was told too.
+        program.room(1, 0).try_call(libc::SYS_mlock2, &[vma.start, vma.end - vma.start, 0]);
     }
 }
 
-/// What CRIU's messages have no field for: names of areas, locking on fault.
+/// Puts the guards back.
+fn guard(program: &mut Program, task: &TaskImage) {
+    const MADV_GUARD_INSTALL: u64 = 102;
+    for guard in &task.threads[0].extra.guards {
+        program.call(libc::SYS_madvise, &[guard.start, guard.end.saturating_sub(guard.start), MADV_GUARD_INSTALL]);
+    }
+}
+
+/// What CRIU's messages have no field for: names of areas.
 fn extras(program: &mut Program, task: &TaskImage) {
     const PR_SET_VMA: u64 = 0x5356_4d41;
     let Some(extra) = task.threads.first().map(|t| &t.extra) else { return };
     let end_of =
         |start: u64| task.live.as_ref().and_then(|l| l.mm.vmas.iter().find(|v| v.start == start)).map(|v| v.end);
-    for guard in &extra.guards {
-        const MADV_GUARD_INSTALL: u64 = 102;
-        program.call(libc::SYS_madvise, &[guard.start, guard.end - guard.start, MADV_GUARD_INSTALL]);
-    }
     for name in &extra.vma_names {
         if let Some(end) = end_of(name.start) {
             let mut text = name.name.clone();
@@ -421,7 +461,7 @@ fn extras(program: &mut Program, task: &TaskImage) {
 fn seal(program: &mut Program, task: &TaskImage) {
     const MSEAL: i64 = 462;
     for flags in task.threads[0].extra.vma_flags.iter().filter(|f| f.sealed == Some(true)) {
-        program.call(MSEAL, &[flags.start, flags.end - flags.start, 0]);
+        program.call(MSEAL, &[flags.start, flags.end.saturating_sub(flags.start), 0]);
     }
 }
 

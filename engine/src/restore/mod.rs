@@ -1,6 +1,7 @@
 //! The restore: tree → memory → files → threads → identity → release. [`run`] is the list of its stages; each ends
 //! before the next begins, and what it made is gone if a later one fails.
 
+mod aio;
 mod attach;
 mod classes;
 mod cow;
@@ -8,11 +9,15 @@ mod creds;
 mod crew;
 mod files;
 mod identity;
+mod inherited;
+mod late;
 mod load;
 mod memory;
+mod moves;
 mod needs;
 mod pids;
 mod release;
+mod rings;
 mod seccomp;
 mod seed;
 mod segments;
@@ -20,6 +25,7 @@ mod spans;
 mod terminals;
 mod threads;
 mod tree;
+mod userfaults;
 mod vdso;
 
 use crate::check::cpu;
@@ -60,34 +66,43 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     fault::point("loaded")?;
     let mut cx = files::context(&images, options, root.as_fd())?;
     kind::tty::prepare(&mut cx)?;
-    let needs = needs::open(&images, &mut cx)?;
+    let late = late::Late::find(&images, &cx);
+    let needs = needs::open(&images, &late, &mut cx)?;
     let plan = cow::Plan::make(&images)?;
+    inherited::tell(&images)?;
     let sessions = cx.terminals.sessions(&cx.tree)?;
     let mut tree = tree::grow(&images, options, &needs, &plan, &sessions)?;
     let forking = started.elapsed();
     terminals::finish(&images, &tree, &mut cx)?;
-    files::open_rest(&images, &mut cx)?;
+    files::open_rest(&images, &late, &mut cx)?;
     kind::tty::finish(&mut cx)?;
     fault::point("files")?;
     memory::build_and_verify(&images, &tree, &needs, &plan)?;
-    identity::place(&images, &tree, &needs.numbers)?;
+    aio::restore(&images, &tree, &needs)?;
+    rings::map(&images, &tree, &needs)?;
+    userfaults::make(&images, &tree, &mut cx)?;
+    identity::place(&images, &tree, &needs.numbers, &late)?;
     drop(needs);
     kind::eventpoll::register(&cx, &images.tables)?;
-    hand_out(&images, &tree, &mut cx)?;
+    kind::io_uring::register(&cx)?;
+    hand_out(&images, &tree, &late, &mut cx)?;
     fault::point("handed out")?;
-    attach::run(&images, &tree)?;
     threads::spawn(&images, &mut tree)?;
-    release::bury(&images, &mut tree)?;
+    late.run(&images, &tree, &mut cx)?;
+    attach::run(&images, &tree)?;
+    let own = threads::Defaults::read()?;
+    release::bury(&images, &mut tree, &own.creds)?;
     // Actions before any queue: setting one to "ignore" empties the queues of all threads.
     identity::assume(&images, &tree)?;
-    threads::dress(&images, &tree)?;
+    threads::dress(&images, &tree, &own)?;
     identity::limit(&images, &tree)?;
-    threads::restrict(&images, &tree)?;
+    threads::restrict(&images, &tree, &own.creds)?;
     identity::dumpable(&images, &tree)?;
     seccomp::install(&images, &tree)?;
     cx.settle()?;
     release::prepare(&images, &tree, options.leave_stopped)?;
     cx.ghosts.commit()?;
+    cx.finish()?;
     let processes = images.tasks.len();
     fault::point("release")?;
     release::let_go(&images, tree)?;
@@ -113,13 +128,20 @@ pub fn wait(root: Pid) -> Result<u8> {
 }
 
 /// Gives every descriptor table what the images have for it.
-fn hand_out(images: &Images, tree: &tree::Tree, cx: &mut crate::kind::RestoreContext<'_>) -> Result<()> {
+fn hand_out(
+    images: &Images,
+    tree: &tree::Tree,
+    late: &late::Late,
+    cx: &mut crate::kind::RestoreContext<'_>,
+) -> Result<()> {
     let mut work = Vec::new();
+    let place = late::place()?;
     for (i, live) in needs::owners(images) {
         let given = images.tables[&live.ids.files_id].iter().map(|fd| files::Given {
             number: fd.fd as i32,
-            file: cx.open[&fd.id].clone(),
+            file: if late.has(fd.id) { place.clone() } else { cx.open[&fd.id].clone() },
             cloexec: fd.flags & libc::FD_CLOEXEC as u32 != 0,
+            ring: images.is_ring(fd.id),
         });
         work.push((&tree.leaders[i], given.collect()));
     }

@@ -3,6 +3,7 @@
 //! copy from its birth, so that they have the same numbers everywhere.
 
 use super::files::{self, Given};
+use super::late::Late;
 use super::load::{Images, LiveImage};
 use super::segments::Segments;
 use crate::error::{Error, Result};
@@ -29,7 +30,7 @@ pub enum Need {
 pub type Numbers = HashMap<Need, i32>;
 
 /// Numbers what all tasks need, from 0.
-fn number(images: &Images) -> Numbers {
+fn number(images: &Images, late: &Late) -> Numbers {
     let mut numbers = Numbers::new();
     let mut add = |need| {
         let next = numbers.len() as i32;
@@ -39,7 +40,8 @@ fn number(images: &Images) -> Numbers {
         if live.pages.saved > 0 {
             add(Need::Pages(live.pages.pages_id));
         }
-        for id in [live.fs.cwd_id, live.fs.root_id, live.mm.exe_file_id] {
+        let directories = [live.fs.cwd_id, live.fs.root_id].into_iter().filter(|id| !late.has(*id));
+        for id in directories.chain([live.mm.exe_file_id]) {
             add(Need::File(id));
         }
         live.mm.vmas.iter().filter_map(of_area).for_each(&mut add);
@@ -49,7 +51,7 @@ fn number(images: &Images) -> Numbers {
 
 /// What an area is mapped from.
 pub fn of_area(vma: &VmaEntry) -> Option<Need> {
-    if vma.status & (status::ANON_SHARED | status::MEMFD) != 0 {
+    if vma.status & status::ANON_SHARED != 0 {
         Some(Need::Segment(vma.shmid))
     } else if vma.status & (status::FILE_PRIVATE | status::FILE_SHARED) != 0 {
         Some(Need::File(vma.shmid as u32))
@@ -64,14 +66,16 @@ pub struct Needs {
     pub numbers: Numbers,
     /// By number.
     files: HashMap<i32, Arc<OwnedFd>>,
+    /// The numbers of io_uring instances.
+    rings: HashSet<i32>,
 }
 
 /// Opens all of them, before there is a task.
 ///
 /// # Errors
 /// Files that are missing or not what they were, pages files that the images lack.
-pub fn open(images: &Images, cx: &mut RestoreContext<'_>) -> Result<Needs> {
-    let numbers = number(images);
+pub fn open(images: &Images, late: &Late, cx: &mut RestoreContext<'_>) -> Result<Needs> {
+    let numbers = number(images, late);
     let mut ids: Vec<u32> =
         numbers.keys().filter_map(|n| if let Need::File(id) = n { Some(*id) } else { None }).collect();
     ids.sort_unstable();
@@ -86,13 +90,20 @@ pub fn open(images: &Images, cx: &mut RestoreContext<'_>) -> Result<Needs> {
         };
         files.insert(number, file.ok_or_else(|| Error::state(format!("the images lack {need:?}")))?);
     }
-    Ok(Needs { numbers, files })
+    let is_ring = |need: &Need| matches!(need, Need::File(id) if images.is_ring(*id));
+    let rings = numbers.iter().filter(|(need, _)| is_ring(need)).map(|(_, number)| *number).collect();
+    Ok(Needs { numbers, files, rings })
 }
 
 impl Needs {
     /// What the root gets.
     pub fn given(&self) -> Vec<Given> {
-        let one = |(number, file): (&i32, &Arc<OwnedFd>)| Given { number: *number, file: file.clone(), cloexec: false };
+        let one = |(number, file): (&i32, &Arc<OwnedFd>)| Given {
+            number: *number,
+            file: file.clone(),
+            cloexec: false,
+            ring: self.rings.contains(number),
+        };
         self.files.iter().map(one).collect()
     }
 

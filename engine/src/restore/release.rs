@@ -1,6 +1,7 @@
 //! The release stage: zombies are zombies, interrupted calls are primed, the seed is gone, and every thread has its own
 //! registers; then all are let go.
 
+use super::creds::Current;
 use super::crew::{Member, Program};
 use super::identity::{action_of, raw_action};
 use super::load::{Images, TaskImage, ThreadImage};
@@ -17,7 +18,7 @@ use stasis_arch::restart;
 use stasis_arch::state::State;
 
 /// Lets every zombie exit as it once did. Their parents get no new signal: what it queues is dropped.
-pub fn bury(images: &Images, tree: &mut Tree) -> Result<()> {
+pub fn bury(images: &Images, tree: &mut Tree, creds: &Current) -> Result<()> {
     let zombies: Vec<usize> = (0..images.tasks.len()).filter(|&i| images.tasks[i].is_zombie()).collect();
     let parents: std::collections::HashSet<u32> = zombies.iter().map(|&i| images.tasks[i].entry.ppid).collect();
     let parents: Vec<usize> =
@@ -28,7 +29,7 @@ pub fn bury(images: &Images, tree: &mut Tree) -> Result<()> {
     signals.push(libc::SIGCHLD as u32);
     set_actions(tree, &parents, &signals, libc::SIG_DFL as u64)?;
     for &i in &zombies {
-        die(&tree.leaders[i], tree, &images.tasks[i])?;
+        die(&tree.leaders[i], tree, &images.tasks[i], creds)?;
     }
     // Ignoring a signal drops it from the queue.
     set_actions(tree, &parents, &signals, libc::SIG_IGN as u64)?;
@@ -49,7 +50,7 @@ fn set_actions(tree: &Tree, members: &[usize], signals: &[u32], handler: u64) ->
 }
 
 /// Ends a process with the wait status of its image.
-fn die(member: &Member, tree: &Tree, task: &TaskImage) -> Result<()> {
+fn die(member: &Member, tree: &Tree, task: &TaskImage, creds: &Current) -> Result<()> {
     let status = task.core.exit_code;
     let signal = (status & 0x7f) as i32;
     let mut program = Program::new(&tree.layout);
@@ -64,8 +65,8 @@ fn die(member: &Member, tree: &Tree, task: &TaskImage) -> Result<()> {
             program.call_with(libc::SYS_rt_sigaction, &[number as u64, 0, 0, 8], 1, &raw_action(action));
         }
     }
-    if let Some(creds) = &task.zombie_creds {
-        super::creds::set(&mut program, creds, &super::creds::Current::read(&crate::proc::ProcDir::current()?)?);
+    if let Some(wanted) = &task.zombie_creds {
+        super::creds::set(&mut program, wanted, creds);
     }
     super::crew::run_all(tree.layout.stub(), &mut [(member, program)])?;
     // An injected signal that is blocked would wait.
@@ -178,7 +179,7 @@ fn process(
 fn stop_signal(images: &Images, task: &TaskImage, leave_stopped: bool) -> Option<i32> {
     const STOPPED: u32 = 3;
     if leave_stopped || task.core.task_state != STOPPED {
-        return leave_stopped.then_some(libc::SIGSTOP);
+        return (leave_stopped || is_about_to_stop(task)).then_some(libc::SIGSTOP);
     }
     let signal = task.core.stop_signo.map_or(libc::SIGSTOP, |signal| signal as i32);
     let handled = action_of(&task.core.sigactions, signal).is_some_and(|a| a.sigaction != 0);
@@ -187,6 +188,13 @@ fn stop_signal(images: &Images, task: &TaskImage, leave_stopped: bool) -> Option
     let parent_of = |t: &TaskImage| images.tasks.iter().find(|p| p.entry.pid == t.entry.ppid);
     let kept = of_group.filter_map(parent_of).any(|p| p.entry.pgid != task.entry.pgid && p.entry.sid == task.entry.sid);
     Some(if handled || !kept { libc::SIGSTOP } else { signal })
+}
+
+/// Whether SIGSTOP is in a queue: no such signal can wait there while batches run, as it cannot be blocked.
+fn is_about_to_stop(task: &TaskImage) -> bool {
+    let own = task.threads.iter().filter_map(|t| t.core.thread_core.as_ref()).flat_map(|core| &core.signals_p);
+    let mut signals = own.chain(&task.core.signals_s).flat_map(|queue| &queue.signals);
+    signals.any(|s| super::threads::signal_of(&s.siginfo) == libc::SIGSTOP)
 }
 
 /// Stops a process by SIGSTOP while all its other signals are blocked, so that none of its queue is delivered before

@@ -77,28 +77,29 @@ pub fn each<'t>(images: &'t Images, tree: &'t Tree) -> Vec<(&'t Member, &'t Thre
 }
 
 /// Gives each thread its attributes: what needs privileges first, then its credentials.
-pub fn dress(images: &Images, tree: &Tree) -> Result<()> {
-    let defaults = Defaults::read()?;
+pub fn dress(images: &Images, tree: &Tree, defaults: &Defaults) -> Result<()> {
     let mut work = Vec::new();
     for (member, image, mut program) in each(images, tree) {
-        from_outside(member, image, &defaults)?;
-        from_inside(&mut program, member, image, &defaults)?;
+        from_outside(member, image, defaults)?;
+        from_inside(&mut program, member, image, defaults)?;
         work.push((member, program));
     }
     run_all(tree.layout.stub(), &mut work).map(drop)
 }
 
 /// What every new task has from the engine.
-struct Defaults {
+pub struct Defaults {
     sched: SchedAttr,
     io_priority: i32,
     affinity: Vec<u8>,
     timer_slack: u64,
-    creds: creds::Current,
+    /// Its credentials.
+    pub creds: creds::Current,
 }
 
 impl Defaults {
-    fn read() -> Result<Defaults> {
+    /// Reads the engine's own.
+    pub fn read() -> Result<Defaults> {
         let me = nix::unistd::gettid();
         let doing = || "read the engine's own attributes";
         let dir = crate::proc::ProcDir::current()?;
@@ -206,13 +207,12 @@ fn told(program: &mut Program, image: &ThreadImage) {
 }
 
 /// The last steps of each thread: after them it has no more rights than it had.
-pub fn restrict(images: &Images, tree: &Tree) -> Result<()> {
-    let defaults = Defaults::read()?;
+pub fn restrict(images: &Images, tree: &Tree, creds: &creds::Current) -> Result<()> {
     let mut work = Vec::new();
     for (member, image, mut program) in each(images, tree) {
         let core = thread_core(image)?;
-        if let Some(creds) = &core.creds {
-            creds::set(&mut program, creds, &defaults.creds);
+        if let Some(wanted) = &core.creds {
+            creds::set(&mut program, wanted, creds);
         }
         if let Some(signal) = core.pdeath_sig {
             program.call(libc::SYS_prctl, &[libc::PR_SET_PDEATHSIG as u64, u64::from(signal)]);
@@ -248,7 +248,7 @@ pub fn queue(program: &mut Program, member: &Member, siginfo: &[u8], shared: boo
     if !(1..=64).contains(&signal) {
         return Err(Error::state(format!("the images hold the impossible signal {signal} for task {}", member.tid)));
     }
-    if is_synchronous(signal) {
+    if is_synchronous(signal) || signal == libc::SIGSTOP {
         return Ok(()); // at the release
     }
     let (tid, signal) = (member.tid.as_raw() as u64, signal as u64);

@@ -3,6 +3,7 @@
 
 use super::cow::Plan;
 use super::crew::{Member, Program, run_all};
+use super::inherited;
 use super::load::Images;
 use super::needs::Needs;
 use super::seed::{self, Layout};
@@ -11,7 +12,7 @@ use crate::error::{Doing, Error, Result};
 use crate::kind::tty::Session;
 use crate::options::RestoreOptions;
 use crate::remote::Batch;
-use crate::sys::clone::CloneArgs;
+use crate::sys::clone::{CloneArgs, Parent};
 use crate::sys::ptrace::{self, Event, options};
 use crate::sys::{self, Errno, Pid};
 use std::collections::HashMap;
@@ -183,16 +184,26 @@ impl<'a> Grower<'a> {
         Batch::new(at, len, 1024)
     }
 
-    /// Starts the seed as a child of ours.
+    /// Whose child the root becomes.
+    fn parent(&self) -> Parent {
+        // The end of an engine that only restores is not the death that a root asked to be told of.
+        let mut threads = self.images.tasks[0].threads.iter().filter_map(|t| t.core.thread_core.as_ref());
+        match () {
+            () if self.options.sibling => Parent::OfEngine,
+            () if self.options.detached && threads.any(|t| t.pdeath_sig.is_some()) => Parent::OfOrphans,
+            () => Parent::Engine,
+        }
+    }
+
+    /// Starts the seed, which we trace.
     fn sow(&mut self, pid: u32) -> Result<Member> {
         let pid = Pid::from_raw(pid as i32);
         let program = seed::program(&self.layout)?;
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing(|| "make a pipe")?;
         let gate = (read.as_fd(), write.as_fd());
-        let child = super::pids::when_given_back(pid, || {
-            sys::clone::spawn_seed(pid, program.as_fd(), gate, self.options.sibling)
-        })
-        .map_err(|errno| cannot_clone(pid, errno))?;
+        let child =
+            super::pids::when_given_back(pid, || sys::clone::spawn_seed(pid, program.as_fd(), gate, self.parent()))
+                .map_err(|errno| cannot_clone(pid, errno))?;
         let guard = Newborn(Some(child));
         ptrace::seize(child, OPTIONS).doing(|| format!("attach to the new process {child}"))?;
         nix::unistd::write(&write, b"g").doing(|| "start the new process")?;
@@ -247,11 +258,7 @@ impl<'a> Grower<'a> {
         if park > layout.area + layout.len() {
             return Err(Error::state("the vDSO of this kernel is larger than the seed has room for"));
         }
-        // An exec keeps what the engine's own caller had it ignore.
-        for signal in ignored_here()? {
-            let default = batch.put([0u64; 4].as_bytes());
-            batch.call(libc::SYS_rt_sigaction, &[signal, default.0, 0, 8]);
-        }
+        inherited::shed(&mut batch, &dir)?;
         // Children that exit while the tree is built leave neither a zombie nor a signal.
         let ignore = batch.put([1u64, 0, 0, 0].as_bytes());
         batch.call(libc::SYS_rt_sigaction, &[libc::SIGCHLD as u64, ignore.0, 0, 8]);
@@ -495,13 +502,6 @@ impl Tree {
     pub fn release(mut self) {
         self.released = true;
     }
-}
-
-/// The signals that the engine ignores.
-fn ignored_here() -> Result<impl Iterator<Item = u64>> {
-    let dir = crate::proc::ProcDir::current()?;
-    let ignored = crate::proc::status::read(&dir, &mut Vec::new())?.signals.ignored;
-    Ok((1..=64).filter(move |signal| ignored & 1 << (signal - 1) != 0))
 }
 
 /// Runs a batch at whose end the task exits.

@@ -1,4 +1,5 @@
-//! The vDSO. Of the same kernel, the running one is moved to where the image had it. Of another, the program keeps the
+//! The vDSO. Of the same kernel, the running one is moved to where the image had it, and what the program has written
+//! into it is written again. Of another, the program keeps the
 //! saved one, whose addresses it knows: its functions are redirected to the running kernel's, which goes to a hole.
 
 use super::crew::{Member, Program, run_all};
@@ -8,7 +9,7 @@ use super::tree::Tree;
 use crate::core_image;
 use crate::error::{Doing, Error, Result};
 use crate::image::pagemap::Source;
-use crate::sys::{self, RemoteAddr};
+use crate::sys::{self, RemoteAddr, ptrace};
 use crate::vma::status;
 use object::{Object, ObjectSymbol};
 use stasis_arch::native::redirect;
@@ -35,7 +36,14 @@ pub enum Fit {
     /// It has none.
     None,
     /// The running kernel's goes there, its data before it.
-    Same(u64),
+    Same {
+        /// Where the first of them goes.
+        to: u64,
+        /// Addresses and bytes of the pages that the program has written to.
+        written: Vec<(u64, Vec<u8>)>,
+        /// Where its protection was changed: address, length, PROT_* bits.
+        protected: Vec<(u64, u64, u32)>,
+    },
     /// The saved one stays, redirected.
     Foreign(Foreign),
 }
@@ -72,24 +80,37 @@ impl Running {
         let special = status::VDSO | status::VVAR;
         let mut wanted = live.mm.vmas.iter().filter(|v| v.status & special != 0);
         let Some(first) = wanted.next() else { return Ok(Fit::None) };
-        let end = wanted.next_back().unwrap_or(first).end;
-        let together = end - first.start == self.len();
-        let saved = saved(live, needs)?;
-        let Some((at, mut bytes)) = saved else {
-            return if together { Ok(Fit::Same(first.start)) } else { Err(other(task, "and the images lack it")) };
+        let (start, end) = (first.start, wanted.next_back().unwrap_or(first).end);
+        let together = end - start == self.len();
+        let same = |written| Ok(Fit::Same { to: start, written, protected: protected(live) });
+        let Some((at, mut bytes)) = saved(live, needs)? else {
+            return if together { same(Vec::new()) } else { Err(other(task, "and the images lack it")) };
         };
         if together && bytes == self.bytes {
-            return Ok(Fit::Same(first.start));
+            return same(Vec::new());
         }
+        let written = task.threads[0].extra.vdso_written == Some(true);
         let shape = Shape::of(&bytes).map_err(|e| other(task, &format!("and makes no sense: {e}")))?;
         if together && shape == self.shape {
-            return Ok(Fit::Same(first.start));
+            // Else it is the CPU that differs, for which the kernel chose other instructions.
+            return same(if written { self.differing(at, &bytes) } else { Vec::new() });
+        }
+        if written {
+            return Err(other(task, "and the program has written into it"));
         }
         let home =
             hole(tree, live, self.len()).ok_or_else(|| other(task, "and there is no room for the running one"))?;
         outside(task, at, at + bytes.len() as u64)?;
         self.redirect(&shape, at, &mut bytes, home).map_err(|what| other(task, &what))?;
         Ok(Fit::Foreign(Foreign { at, bytes, home }))
+    }
+
+    /// The pages of a saved vDSO, at `at`, that are not those of the running one.
+    fn differing(&self, at: u64, bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
+        let page = sys::page_size() as usize;
+        let pages = bytes.chunks(page).zip(self.bytes.chunks(page)).enumerate();
+        let differing = pages.filter(|(_, (saved, running))| saved != running);
+        differing.map(|(n, (saved, _))| (at + (n * page) as u64, saved.to_vec())).collect()
     }
 
     /// Writes over each function of a saved vDSO.
@@ -125,18 +146,30 @@ fn outside(task: &TaskImage, start: u64, end: u64) -> Result<()> {
     }
 }
 
+/// Where the vDSO and its data do not have the protection that the kernel gives them.
+fn protected(live: &LiveImage) -> Vec<(u64, u64, u32)> {
+    let usual = |status: u32| match status & status::VDSO != 0 {
+        true => libc::PROT_READ | libc::PROT_EXEC,
+        false => libc::PROT_READ,
+    };
+    let special = live.mm.vmas.iter().filter(|v| v.status & (status::VDSO | status::VVAR) != 0);
+    let changed = special.filter(|v| v.prot != usual(v.status) as u32);
+    changed.map(|v| (v.start, v.end - v.start, v.prot)).collect()
+}
+
 /// The saved pages of a vDSO: address and bytes. `None` when they are not all there.
 fn saved(live: &LiveImage, needs: &Needs) -> Result<Option<(u64, Vec<u8>)>> {
     let Some(vma) = live.mm.vmas.iter().find(|v| v.status & status::VDSO != 0) else { return Ok(None) };
+    let (start, end) = (vma.start, vma.end);
     const MOST: u64 = 1 << 20;
-    let Some(file) = needs.file(Need::Pages(live.pages.pages_id)).filter(|_| vma.end - vma.start <= MOST) else {
+    let Some(file) = needs.file(Need::Pages(live.pages.pages_id)).filter(|_| end - start <= MOST) else {
         return Ok(None);
     };
     let mut bytes = Vec::new();
     for run in &live.pages.runs {
-        let (from, to) = (run.vaddr.max(vma.start), (run.vaddr + run.pages * sys::page_size()).min(vma.end));
+        let (from, to) = (run.vaddr.max(start), (run.vaddr + run.pages * sys::page_size()).min(end));
         let Source::Saved { offset } = run.source else { continue };
-        if from >= to || from != vma.start + bytes.len() as u64 {
+        if from >= to || from != start + bytes.len() as u64 {
             continue;
         }
         let mut part = vec![0; (to - from) as usize];
@@ -146,7 +179,7 @@ fn saved(live: &LiveImage, needs: &Needs) -> Result<Option<(u64, Vec<u8>)>> {
         }
         bytes.append(&mut part);
     }
-    Ok((bytes.len() as u64 == vma.end - vma.start).then_some((vma.start, bytes)))
+    Ok((bytes.len() as u64 == end - start).then_some((start, bytes)))
 }
 
 impl Shape {
@@ -195,7 +228,7 @@ impl Fit {
                 }
                 return;
             }
-            Fit::Same(to) => *to,
+            Fit::Same { to, .. } => *to,
             Fit::Foreign(foreign) => {
                 let prot = (libc::PROT_READ | libc::PROT_WRITE) as u64;
                 let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as u64;
@@ -209,19 +242,34 @@ impl Fit {
             program.call(libc::SYS_mremap, &[*at, *len, *len, flags, to]);
             to += len;
         }
+        if let Fit::Same { protected, .. } = self {
+            for (at, len, prot) in protected {
+                program.call(libc::SYS_mprotect, &[*at, *len, u64::from(*prot)]);
+            }
+        }
     }
 }
 
-/// Fills the areas of saved vDSOs and makes them executable.
-pub fn finish(tree: &Tree, foreign: Vec<(&Member, Foreign)>) -> Result<()> {
+/// Writes again what a program wrote into its vDSO; fills the areas of saved vDSOs and makes them executable.
+pub fn finish(tree: &Tree, fits: Vec<(&Member, Fit)>) -> Result<()> {
     let mut programs = Vec::new();
-    for (member, vdso) in foreign {
+    for (member, fit) in fits {
         let doing = || format!("write the saved vDSO into task {}", member.tid);
-        sys::mem::write(member.tid, RemoteAddr(vdso.at), &vdso.bytes).doing(doing)?;
-        let mut program = Program::new(&tree.layout);
-        let prot = (libc::PROT_READ | libc::PROT_EXEC) as u64;
-        program.call(libc::SYS_mprotect, &[vdso.at, vdso.bytes.len() as u64, prot]);
-        programs.push((member, program));
+        match fit {
+            Fit::None => {}
+            Fit::Same { written, .. } => {
+                for (at, bytes) in written {
+                    ptrace::poke_bytes(member.tid, RemoteAddr(at), &bytes).doing(doing)?;
+                }
+            }
+            Fit::Foreign(vdso) => {
+                sys::mem::write(member.tid, RemoteAddr(vdso.at), &vdso.bytes).doing(doing)?;
+                let mut program = Program::new(&tree.layout);
+                let prot = (libc::PROT_READ | libc::PROT_EXEC) as u64;
+                program.call(libc::SYS_mprotect, &[vdso.at, vdso.bytes.len() as u64, prot]);
+                programs.push((member, program));
+            }
+        }
     }
     run_all(tree.layout.stub(), &mut programs).map(drop)
 }

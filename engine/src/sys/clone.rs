@@ -24,18 +24,58 @@ pub struct CloneArgs {
 
 const _: () = assert!(size_of::<CloneArgs>() == 88);
 
+/// Whose child a new process becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parent {
+    /// Ours.
+    Engine,
+    /// Our own parent's.
+    OfEngine,
+    /// Of whoever takes orphans: it keeps that parent when we end.
+    OfOrphans,
+}
+
 /// Clones a child with the pid `pid` that executes the ELF file `program` once a byte can be read from `start`, and
 /// ends when nobody holds `starter`, the other end of that pipe, any more.
-/// With `sibling` it becomes the child of our own parent.
-///
-/// The child runs nothing but close(2), read(2), execveat(2) and _exit(2) on its copy of our memory.
 pub fn spawn_seed(
     pid: Pid,
     program: BorrowedFd<'_>,
+    gate: (BorrowedFd<'_>, BorrowedFd<'_>),
+    parent: Parent,
+) -> Result<Pid> {
+    if parent != Parent::OfOrphans {
+        return clone_seed(pid, program, gate, parent);
+    }
+    let args = CloneArgs { exit_signal: libc::SIGCHLD as u64, ..CloneArgs::default() };
+    // SAFETY: clone3 without CLONE_VM is a fork. The child makes only async-signal-safe calls and never returns.
+    let between = unsafe {
+        match libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) {
+            -1 => return Err(Errno::last()),
+            0 => libc::_exit(clone_seed(pid, program, gate, parent).map_or_else(|errno| errno as i32, |_| 0)),
+            between => Pid::from_raw(between as i32),
+        }
+    };
+    use nix::sys::wait::{WaitStatus, waitpid};
+    loop {
+        return match waitpid(between, None) {
+            Err(Errno::EINTR) => continue,
+            Ok(WaitStatus::Exited(_, 0)) => Ok(pid),
+            Ok(WaitStatus::Exited(_, errno)) => Err(Errno::from_raw(errno)),
+            Ok(_) => Err(Errno::ECHILD),
+            Err(e) => Err(e),
+        };
+    }
+}
+
+/// The child runs nothing but close(2), read(2), execveat(2) and _exit(2) on its copy of our memory.
+fn clone_seed(
+    pid: Pid,
+    program: BorrowedFd<'_>,
     (start, starter): (BorrowedFd<'_>, BorrowedFd<'_>),
-    sibling: bool,
+    parent: Parent,
 ) -> Result<Pid> {
     let set_tid: libc::pid_t = pid.as_raw();
+    let sibling = parent == Parent::OfEngine;
     let args = CloneArgs {
         flags: if sibling { libc::CLONE_PARENT as u64 } else { 0 },
         exit_signal: if sibling { 0 } else { libc::SIGCHLD as u64 },

@@ -136,15 +136,35 @@ pub fn range_lock(write: bool, start: i64, len: i64) -> Vec<u8> {
 
 /// The id of the mount that a file was opened on, as in mountinfo (Linux 5.8). The descriptor may be of O_PATH.
 pub fn mount_id(fd: BorrowedFd<'_>) -> Result<i32> {
-    // SAFETY: a struct of integers, for which zeros are values.
-    let mut found: libc::statx = unsafe { std::mem::zeroed() };
-    let (flags, mask) = (libc::AT_EMPTY_PATH, libc::STATX_MNT_ID);
-    // SAFETY: an empty string and a struct statx.
-    check(unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), flags, mask, &raw mut found) }.into())?;
+    let found = statx(fd, libc::STATX_MNT_ID)?;
     if found.stx_mask & libc::STATX_MNT_ID == 0 {
         return Err(Errno::ENOSYS);
     }
     i32::try_from(found.stx_mnt_id).map_err(|_| Errno::EOVERFLOW)
+}
+
+/// What chattr(1) forbids to do with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forbidden {
+    /// To change it (`+i`).
+    pub all: bool,
+    /// To change what is there (`+a`).
+    pub all_but_append: bool,
+}
+
+/// Asks for it; file systems that have no such thing forbid nothing. The descriptor may be of O_PATH.
+pub fn forbidden(fd: BorrowedFd<'_>) -> Result<Forbidden> {
+    let attributes = statx(fd, 0)?.stx_attributes;
+    let has = |attribute: i32| attributes & attribute as u64 != 0;
+    Ok(Forbidden { all: has(libc::STATX_ATTR_IMMUTABLE), all_but_append: has(libc::STATX_ATTR_APPEND) })
+}
+
+fn statx(fd: BorrowedFd<'_>, mask: u32) -> Result<libc::statx> {
+    // SAFETY: a struct of integers, for which zeros are values.
+    let mut found: libc::statx = unsafe { std::mem::zeroed() };
+    // SAFETY: an empty string and a struct statx.
+    check(unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, mask, &raw mut found) }.into())?;
+    Ok(found)
 }
 
 /// Where /proc leads to the very object of a descriptor, also one of O_PATH and a symbolic link's.

@@ -1,6 +1,7 @@
 //! Every unsafe line of the engine that talks to the kernel: thin wrappers of the calls that nix lacks, each with the
 //! kernel's own words and units. Nothing here decides anything.
 
+pub mod bpf;
 pub mod clone;
 pub mod event;
 pub mod file;
@@ -8,6 +9,7 @@ pub mod handle;
 pub mod kcmp;
 pub mod map;
 pub mod mem;
+pub mod notify;
 pub mod pagemap;
 pub mod pidfd;
 pub mod probe;
@@ -16,6 +18,8 @@ pub mod ptrace;
 pub mod task;
 pub mod tty;
 pub mod undo;
+pub mod uring;
+pub mod userfault;
 pub mod vector;
 
 use std::fmt;

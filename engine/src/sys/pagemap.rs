@@ -5,6 +5,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// PAGE_IS_* categories.
 pub mod category {
+    /// The page is not write-protected by a userfaultfd.
+    pub const WRITTEN: u64 = 1 << 1;
     /// The page belongs to a file (also shared memory).
     pub const FILE: u64 = 1 << 2;
     /// The page is in memory.

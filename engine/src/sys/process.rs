@@ -1,6 +1,6 @@
 //! The engine's own processes: fork(2), what a parent's death does, and the signals that ask for an end.
 
-use super::{Errno, Pid, Result, check};
+use super::{Errno, Pid, RemoteAddr, Result, check};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// The two that a fork returns in.
@@ -19,6 +19,13 @@ static PASS_TO: AtomicI32 = AtomicI32::new(0);
 
 /// Signals that ask for an end.
 const ENDING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
+/// Where the vDSO of this process is. `None` where the kernel gives none.
+pub fn own_vdso() -> Option<RemoteAddr> {
+    // SAFETY: only reads the auxiliary vector.
+    let at = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
+    (at != 0).then_some(RemoteAddr(at))
+}
 
 /// Forks a process that has one thread. The child gets SIGTERM when the thread that calls this is gone; the parent
 /// passes signals that ask for an end on to the child.
@@ -98,4 +105,35 @@ extern "C" fn asked(signal: i32) {
         unsafe { libc::kill(child, signal) };
         Errno::set_raw(errno);
     }
+}
+
+/// An attribute of the calling thread or process that prctl(2) tells as a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attribute {
+    /// PR_GET_THP_DISABLE.
+    HugePagesOff,
+    /// PR_GET_MEMORY_MERGE (Linux 6.4).
+    MergesPages,
+    /// PR_MCE_KILL_GET.
+    MemoryFailure,
+    /// PR_GET_SECUREBITS.
+    SecureBits,
+    /// PR_GET_MDWE (Linux 6.3).
+    DenyWriteExecute,
+}
+
+/// Our own value of an attribute; none where the kernel does not know it.
+pub fn attribute(which: Attribute) -> Option<u64> {
+    const PR_GET_MDWE: i32 = 66;
+    const PR_GET_MEMORY_MERGE: i32 = 68;
+    let operation = match which {
+        Attribute::HugePagesOff => libc::PR_GET_THP_DISABLE,
+        Attribute::MergesPages => PR_GET_MEMORY_MERGE,
+        Attribute::MemoryFailure => libc::PR_MCE_KILL_GET,
+        Attribute::SecureBits => libc::PR_GET_SECUREBITS,
+        Attribute::DenyWriteExecute => PR_GET_MDWE,
+    };
+    // SAFETY: these operations take no address.
+    let value = unsafe { libc::prctl(operation, 0usize, 0usize, 0usize, 0usize) };
+    u64::try_from(value).ok()
 }

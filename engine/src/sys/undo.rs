@@ -1,6 +1,7 @@
 //! The undo log in memory that processes share, and the process that watches over it. A record says what is to be
 //! undone by itself: no descriptor and no pointer, so that any process can do it after the one that wrote it is gone.
 
+use super::clone::CloneArgs;
 use super::{Errno, Pid, Result, check};
 use std::ffi::CStr;
 use std::ptr::NonNull;
@@ -175,15 +176,20 @@ impl Log {
             let (mut all, mut old) = (std::mem::zeroed::<libc::sigset_t>(), std::mem::zeroed::<libc::sigset_t>());
             libc::sigfillset(&mut all);
             libc::sigprocmask(libc::SIG_SETMASK, &all, &mut old);
-            let child = libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0);
+            // It never has copies of our descriptors: what we close is closed, for those who watch a file too.
+            let args = CloneArgs { flags: libc::CLONE_FILES as u64, ..CloneArgs::default() };
+            let child = libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>());
             if child == 0 {
+                libc::syscall(libc::SYS_close_range, 0, u32::MAX, libc::CLOSE_RANGE_UNSHARE);
                 let engine = libc::syscall(libc::SYS_pidfd_open, me, 0) as i32;
                 // Born to somebody else: the engine is gone, and its number may be another's.
-                if engine >= 0 && libc::getppid() == me {
-                    libc::syscall(libc::SYS_close_range, 0, engine - 1, 0);
-                    libc::syscall(libc::SYS_close_range, engine + 1, u32::MAX, 0);
+                while libc::getppid() == me {
+                    // Without a pidfd it looks now and then.
+                    let patience = if engine < 0 { 100 } else { -1 };
                     let mut poll = libc::pollfd { fd: engine, events: libc::POLLIN, revents: 0 };
-                    while libc::poll(&mut poll, 1, -1) < 1 {}
+                    if libc::poll(&mut poll, 1, patience) > 0 {
+                        break;
+                    }
                 }
                 self.undo_all();
                 libc::_exit(0);

@@ -5,7 +5,7 @@
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_spin::Spin;
 use crate::tools_spin::spin;
-use crate::tools_x86::low_page;
+use crate::tools_x86::{code, low_page};
 use std::sync::atomic::AtomicU64;
 
 static STACK: AtomicU64 = AtomicU64::new(0);
@@ -64,8 +64,8 @@ pub fn run(gate: &mut Gate) -> Verdict {
     // SAFETY: the code lies between the two symbols; the page is fresh and has room for it at 1024, and at 512 for the
     // way back: `jmp [rbx + 24]`, whose far address (offset, 64-bit code selector) is at 8.
     let (code, words) = unsafe {
-        let length = (&raw const zdtm_compat_end).offset_from(&raw const zdtm_compat_code) as usize;
-        std::ptr::copy_nonoverlapping(&raw const zdtm_compat_code, page.add(1024), length);
+        let code = code(&raw const zdtm_compat_code, &raw const zdtm_compat_end);
+        std::ptr::copy_nonoverlapping(code.as_ptr(), page.add(1024), code.len());
         let back = page.add(512);
         std::ptr::copy_nonoverlapping([0xff_u8, 0x63, 24].as_ptr(), back, 3);
         page.add(8).cast::<u32>().write(back as u32);

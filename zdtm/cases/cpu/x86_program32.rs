@@ -2,12 +2,10 @@
 //! and its calls are those of the 32-bit interface.
 //@ dump-fails: "32-bit code"
 //@ needs: [kernel:ia32]
-use crate::gate::{Gate, Verdict, check_eq, fail};
-use crate::tools_tasks::{await_that, child, wait_status};
+use crate::gate::{Gate, Verdict, check_eq};
+use crate::tools_tasks::{await_that, wait_status};
+use crate::tools_x86::{code, start32};
 use std::io::{Read as _, Write as _, pipe};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::process::CommandExt as _;
 
 unsafe extern "C" {
     /// The first byte of the program's code, and the first after it.
@@ -37,46 +35,12 @@ core::arch::global_asm!(
     ".popsection",
 );
 
-/// Where the program is loaded.
-const BASE: u32 = 0x0804_8000;
-const HEADERS: u32 = 52 + 32;
-
-/// A 32-bit executable of one segment (elf(5)): the file header, one program header, the code.
-fn executable() -> Vec<u8> {
-    // SAFETY: the code lies between the two symbols.
-    let code = unsafe {
-        let length = (&raw const zdtm_program32_end).offset_from(&raw const zdtm_program32) as usize;
-        std::slice::from_raw_parts(&raw const zdtm_program32, length)
-    };
-    let size = HEADERS + code.len() as u32;
-    // 32 bit, little endian, version 1.
-    let mut file = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
-    let halves = |file: &mut Vec<u8>, list: &[u16]| list.iter().for_each(|h| file.extend(h.to_le_bytes()));
-    let words = |file: &mut Vec<u8>, list: &[u32]| list.iter().for_each(|w| file.extend(w.to_le_bytes()));
-    // An executable for the 386.
-    halves(&mut file, &[2, 3]);
-    // Version, entry, place of the program header, no sections, no flags.
-    words(&mut file, &[1, BASE + HEADERS, 52, 0, 0]);
-    halves(&mut file, &[52, 32, 1, 0, 0, 0]);
-    // Load everything, readable and executable, page aligned.
-    words(&mut file, &[1, 0, BASE, BASE, size, size, 5, 4096]);
-    file.extend_from_slice(code);
-    file
-}
-
 pub fn run(gate: &mut Gate) -> Verdict {
+    // SAFETY: the code lies between the two symbols.
+    let code = unsafe { code(&raw const zdtm_program32, &raw const zdtm_program32_end) };
     let (input, mut question) = pipe()?;
     let (mut answer, output) = pipe()?;
-    let path = gate.path("program32");
-    std::fs::File::options().write(true).create_new(true).mode(0o755).open(&path)?.write_all(&executable())?;
-    let program = child(gate, |_| {
-        // SAFETY: the calls take numbers only; the descriptors are this child's.
-        unsafe {
-            libc::dup2(input.as_raw_fd(), 0);
-            libc::dup2(output.as_raw_fd(), 1);
-        }
-        fail(format!("the program was not executed: {}", std::process::Command::new(&path).exec()))
-    })?;
+    let program = start32(gate, code, &[(&input, 0), (&output, 1)])?;
     drop((input, output));
     let call = format!("/proc/{program}/syscall");
     await_that("the program's read", || Ok(std::fs::read_to_string(&call)?.starts_with("3 0x0 ")))?;

@@ -1,8 +1,8 @@
 //! Pages shared copy-on-write by parent and children stay shared in memory use, and writes stay with the writer.
 //@ timeout: 60
-use crate::gate::{Gate, Verdict, check, check_eq};
+use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_maps::pss;
+use crate::tools_maps::{check_sharing, total_pss};
 use crate::tools_memory::{Area, page};
 use crate::tools_relatives::{arrive, await_word, shared_word};
 
@@ -33,15 +33,10 @@ pub fn run(gate: &mut Gate) -> Verdict {
     for n in 1..=CHILDREN {
         area.set(n, 1000 + n as u64);
     }
-    let total =
-        || -> Verdict<u64> { children.iter().try_fold(pss("self")?, |sum, child| Ok(sum + pss(&child.to_string())?)) };
-    let before = total()?;
+    let before = total_pss(&children)?;
     gate.checkpoint()?;
-    let after = total()?;
-    check(
-        &format!("memory use at most a tenth more: {before} KiB before, {after} after"),
-        after <= before + before / 10,
-    )?;
+    let after = total_pss(&children)?;
+    check_sharing(before, after)?;
     for n in 1..=CHILDREN {
         check_eq("a page that the parent wrote", area.word(n), 1000 + n as u64)?;
         area.set(n, 0);

@@ -1,8 +1,8 @@
 //! Two children whose common parent wrote and died share its pages still; the grandparent has others at the same place.
 //@ timeout: 60
-use crate::gate::{Gate, Verdict, check, check_eq, fail};
+use crate::gate::{Gate, Verdict, check_eq, fail};
 use crate::tools::wait_ok;
-use crate::tools_maps::pss;
+use crate::tools_maps::{check_sharing, total_pss};
 use crate::tools_memory::{Area, mix, page};
 use crate::tools_relatives::{arrive, await_word, shared_word, until};
 use nix::sys::prctl::set_child_subreaper;
@@ -26,18 +26,13 @@ pub fn run(gate: &mut Gate) -> Verdict {
     await_word(word, 2)?;
     let both = pids.word(0);
     let grandchildren = [Pid::from_raw((both >> 32) as i32), Pid::from_raw(both as u32 as i32)];
-    let total =
-        || -> Verdict<u64> { grandchildren.iter().try_fold(pss("self")?, |sum, pid| Ok(sum + pss(&pid.to_string())?)) };
-    let before = total()?;
+    let before = total_pss(&grandchildren)?;
     gate.checkpoint()?;
-    let after = total()?;
+    let after = total_pss(&grandchildren)?;
     arrive(word);
     grandchildren.into_iter().try_for_each(wait_ok)?;
     area.check_fill("the grandparent's pages", 1)?;
-    check(
-        &format!("memory use at most a tenth more: {before} KiB before, {after} after"),
-        after <= before + before / 10,
-    )
+    check_sharing(before, after)
 }
 
 /// Waits until it has been reparented, then passes the gate and checks what it inherited.

@@ -3,13 +3,12 @@
 //@ witness: -inode # the hidden file behind private huge pages is the kernel's own and new
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::wait_ok;
-use crate::tools_maps::{kib, smaps_of, vm_flags};
+use crate::tools_maps::{allow_huge_pages, kib, meminfo, smaps_of, vm_flags};
 use crate::tools_memory::{Area, RW, page};
 use crate::tools_relatives::{arrive, await_word, shared_word};
-use std::fs;
 
 pub fn run(gate: &mut Gate) -> Verdict {
-    allow_pages()?;
+    allow_huge_pages()?;
     let huge = kib(&meminfo("Hugepagesize")?)? as usize * 1024 / page();
     let private = Area::anonymous(huge, RW, libc::MAP_PRIVATE | libc::MAP_HUGETLB)?;
     let shared = Area::anonymous(huge, RW, libc::MAP_SHARED | libc::MAP_HUGETLB)?;
@@ -40,20 +39,4 @@ pub fn run(gate: &mut Gate) -> Verdict {
     shared.set(1, 77);
     arrive(word);
     wait_ok(child)
-}
-
-/// Lets the kernel make huge pages on demand. The limit is never lowered: another run may count on it, and it costs
-/// nothing by itself.
-fn allow_pages() -> Verdict {
-    const LIMIT: &str = "/proc/sys/vm/nr_overcommit_hugepages";
-    const ENOUGH: u64 = 16;
-    if fs::read_to_string(LIMIT)?.trim().parse::<u64>()? < ENOUGH {
-        fs::write(LIMIT, ENOUGH.to_string())?;
-    }
-    Ok(())
-}
-
-fn meminfo(name: &str) -> Verdict<String> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    Ok(text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default().trim().to_owned())
 }

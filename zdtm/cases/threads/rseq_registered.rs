@@ -1,9 +1,8 @@
 //! A thread keeps its registration for restartable sequences: the kernel still writes the processor's number there, and
 //! only the same area, length and signature are accepted for it.
 use crate::gate::{Gate, Verdict, check_eq};
+use crate::tools_sched::on_each_processor;
 use crate::tools_tasks::{Outcome, Word, await_that, gettid, must, outcome};
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
 use std::ffi::{c_int, c_void};
 
 const SIGNATURE: u32 = 0x53a0_5e9a;
@@ -27,14 +26,7 @@ fn check_registration() -> Verdict {
     check_eq("registering again", rseq(&AREA, 0, SIGNATURE), (-1, libc::EBUSY))?;
     check_eq("registering with another signature", rseq(&AREA, 0, SIGNATURE + 1), (-1, libc::EPERM))?;
     check_eq("registering another area", rseq(&OTHER, 0, SIGNATURE), (-1, libc::EINVAL))?;
-    let allowed = sched_getaffinity(Pid::from_raw(0))?;
-    for cpu in (0..CpuSet::count()).filter(|c| allowed.is_set(*c).unwrap_or(false)) {
-        let mut one = CpuSet::new();
-        one.set(cpu)?;
-        sched_setaffinity(Pid::from_raw(0), &one)?;
-        check_eq("the processor's number in the area", AREA.0[1].get(), cpu as u32)?;
-    }
-    Ok(sched_setaffinity(Pid::from_raw(0), &allowed)?)
+    on_each_processor(|cpu| check_eq("the processor's number in the area", AREA.0[1].get(), cpu))
 }
 
 fn life() -> Verdict {

@@ -2,6 +2,7 @@
 
 use super::tree::Tree;
 use super::{Failure, Step};
+use crate::cli::Restorer;
 use crate::route::Route;
 use crate::{process, sys};
 use anyhow::Context as _;
@@ -64,6 +65,9 @@ impl Tree {
         let since = Instant::now();
         let mut command = self.engine("restore", dir)?;
         command.arg("-d").args(self.options(&self.spec.restore_options));
+        if self.spec.restorer == Restorer::Odd {
+            sys::make_odd(&mut command);
+        }
         self.ended = None;
         let child = command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?;
         self.wait_engine(&child, "restore", dir, since)

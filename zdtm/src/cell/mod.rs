@@ -12,7 +12,7 @@ pub mod terminal;
 pub mod tree;
 pub mod worker;
 
-use crate::cli::Session;
+use crate::cli::{Restorer, Session};
 use crate::damage::Damage;
 use crate::route::Route;
 use anyhow::Context as _;
@@ -44,6 +44,8 @@ pub struct Spec {
     pub kills: usize,
     /// From the declaration.
     pub session: Session,
+    /// From the declaration.
+    pub restorer: Restorer,
     /// From the declaration.
     pub dump_options: Vec<String>,
     /// From the declaration.

@@ -74,6 +74,11 @@ fn canonical(target: &str, labels: &mut Labels) -> String {
 
 /// A line of fdinfo without what a restore cannot keep; none for lines that are compared elsewhere or not at all.
 fn info(line: &str) -> Option<String> {
+    // `inotify wd:1 ino:3d sdev:9 mask:2 … f_handle:3d…`: a deleted file that was made again has another inode.
+    if line.starts_with("inotify ") || line.starts_with("fanotify ") {
+        let inode = |word: &&str| !["ino:", "fhandle-", "f_handle:"].iter().any(|key| word.starts_with(key));
+        return Some(line.split_whitespace().filter(inode).collect::<Vec<_>>().join(" "));
+    }
     let (key, value) = line.split_once(':')?;
     match key {
         "pos" | "flags" | "mnt_id" | "ino" | "eventfd-id" => None,
@@ -83,6 +88,8 @@ fn info(line: &str) -> Option<String> {
             let kept: Vec<&str> = words.filter(|w| w.bytes().filter(|b| *b == b':').count() != 2).collect();
             Some(format!("lock {}", kept.join(" ")))
         }
+        // A map that was made again has another number.
+        "map_id" => None,
         // What counts on by itself.
         "ticks" | "it_value" => None,
         // `5 events: 19 data: 7 pos:0 ino:61 sdev:9`: a pipe that was made again has another inode.
@@ -110,6 +117,8 @@ mod tests {
         let watched = "tfd:        5 events:       19 data:                7  pos:0 ino:3d sdev:9";
         assert_eq!(info(watched), Some("tfd 5 events: 19 data: 7".to_owned()));
         assert_eq!(info("it_value: (0, 77)"), None);
+        let watch = "inotify wd:1 ino:3d sdev:9 mask:2 ignored_mask:0 fhandle-bytes:2 fhandle-type:1 f_handle:3d00";
+        assert_eq!(info(watch), Some("inotify wd:1 sdev:9 mask:2 ignored_mask:0".to_owned()));
         let lock = "lock:\t1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF";
         assert_eq!(info(lock), Some("lock FLOCK ADVISORY WRITE 359 0 EOF".to_owned()));
     }

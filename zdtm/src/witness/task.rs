@@ -132,6 +132,8 @@ impl Task {
         let state = class(stat.state());
         let zombie = state == "zombie";
         let text = |number: usize| stat.field(number).to_owned();
+        let is_worker = |t: &i32| Stat::read(&format!("{path}/task/{t}")).is_some_and(|stat| stat.is_worker());
+        let threads = process::threads(pid).into_iter().filter(|t| !is_worker(t));
         // Of a process that has ended only what its parent can ask for is left.
         let attributes = if zombie && process::threads(pid).len() < 2 { &[][..] } else { &ATTRIBUTES[..] };
         Some(Task {
@@ -146,7 +148,7 @@ impl Task {
             links: ["cwd", "root", "exe"].into_iter().filter_map(|name| Some((name, link(&path, name)?))).collect(),
             shared: SHARED.into_iter().map(|(name, kind)| (name, labels.object(kind, pid, 0))).collect(),
             bounds: BOUNDS.into_iter().map(|(name, field)| (name, text(field))).collect(),
-            threads: process::threads(pid).into_iter().filter_map(|t| Some((t, Thread::take(&path, t)?))).collect(),
+            threads: threads.filter_map(|t| Some((t, Thread::take(&path, t)?))).collect(),
             fds: fd::of(pid, labels),
             maps: area::of(pid, labels),
         })

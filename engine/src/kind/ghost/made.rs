@@ -27,11 +27,15 @@ pub(super) struct Made {
 
 impl Made {
     /// Opens an object by one of its names for all entries of the group that have this name. Of a fifo only the path is
-    /// opened: everything else could block.
+    /// opened: everything else could block. Directories get their positions, which not every file system takes when
+    /// they have no name any more.
     pub(super) fn open(&mut self, name: &Name, group: &[&RegFileEntry], fifo: bool) -> Result<()> {
         for reg in group {
             let flags = if fifo { how(reg) & OFlag::O_CLOEXEC | OFlag::O_PATH } else { how(reg) };
             let file = name.open(flags).doing(|| format!("open the deleted file {}", regfile::name(reg)))?;
+            if name.is_dir {
+                seek(file.as_fd(), reg)?;
+            }
             self.opened.insert(reg.id, file);
         }
         Ok(())
@@ -142,8 +146,7 @@ fn open_link(link: &RegFileEntry, places: &mut Places<'_>, cx: &RestoreContext<'
         (Err(Errno::ENOENT), Some(entry)) => {
             let (dir, _) = places.directory(parent(&link.name))?;
             let handle = Handle { kind: entry.kind, bytes: entry.handle.clone() };
-            let found =
-                reopen(dir.as_fd(), libc::O_RDONLY | libc::O_DIRECTORY).and_then(|dir| handle.open(dir.as_fd()));
+            let found = handle.open(dir.as_fd());
             // Another file system may understand the handle too.
             found.and_then(|file| if fstat(&file)?.st_ino == entry.ino { Ok(file) } else { Err(Errno::ENOENT) })
         }
@@ -159,28 +162,41 @@ fn open_link(link: &RegFileEntry, places: &mut Places<'_>, cx: &RestoreContext<'
 impl Made {
     /// Opens files of /proc about a task that has exited, while another process has its pid.
     pub(super) fn dead(&mut self, pid: u32, group: &[&RegFileEntry], cx: &RestoreContext<'_>) -> Result<()> {
-        let pid = Pid::from_raw(pid as i32);
-        let doing = || format!("start a process in the place of {pid}, which had exited");
-        let standin = match Standin::new(Some(pid)) {
-            Err(Errno::EEXIST) => {
-                tracing::warn!("pid {pid} is taken: open files of /proc about the dead task of that pid get another");
-                Standin::new(None)
-            }
-            other => other,
-        };
-        let standin = standin.doing(doing)?;
+        let standin = stand_in(pid)?;
         for reg in group {
-            let path = procfs::about(&reg.name, pid, standin.pid());
-            let file = regfile::open_below(cx.root, &path, how(reg), ResolveFlag::RESOLVE_IN_ROOT)
-                .doing(|| format!("open {}", regfile::name(reg)))?;
-            if reg.pos != 0 && reg.flags & libc::O_PATH as u32 == 0 {
-                let position = nix::unistd::lseek(&file, reg.pos as i64, nix::unistd::Whence::SeekSet);
-                position.doing(|| format!("set the position of {}", regfile::name(reg)))?;
-            }
-            self.opened.insert(reg.id, file);
+            self.opened.insert(reg.id, open_dead(reg, pid, &standin, cx)?);
         }
-        standin.end().doing(doing)
+        standin.end().doing(|| format!("end the process in the place of {pid}"))
     }
+}
+
+/// Starts a process in the place of one that had exited.
+pub(super) fn stand_in(pid: u32) -> Result<Standin> {
+    let standin = match Standin::new(Some(Pid::from_raw(pid as i32))) {
+        Err(Errno::EEXIST) => {
+            tracing::warn!("pid {pid} is taken: open files of /proc about the dead task of that pid get another");
+            Standin::new(None)
+        }
+        other => other,
+    };
+    standin.doing(|| format!("start a process in the place of {pid}, which had exited"))
+}
+
+/// Opens a file of /proc about `pid`, which has exited, by its stand-in.
+pub(super) fn open_dead(reg: &RegFileEntry, pid: u32, standin: &Standin, cx: &RestoreContext<'_>) -> Result<OwnedFd> {
+    let path = procfs::about(&reg.name, Pid::from_raw(pid as i32), standin.pid());
+    let file = regfile::open_below(cx.root, &path, how(reg), ResolveFlag::RESOLVE_IN_ROOT)
+        .doing(|| format!("open {}", regfile::name(reg)))?;
+    seek(file.as_fd(), reg)?;
+    Ok(file)
+}
+
+fn seek(file: BorrowedFd<'_>, reg: &RegFileEntry) -> Result<()> {
+    if reg.pos == 0 || reg.flags & libc::O_PATH as u32 != 0 {
+        return Ok(());
+    }
+    let position = nix::unistd::lseek(file, reg.pos as i64, nix::unistd::Whence::SeekSet);
+    position.doing(|| format!("set the position of {}", regfile::name(reg))).map(drop)
 }
 
 /// Entries by the names that they have.

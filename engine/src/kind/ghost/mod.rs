@@ -15,7 +15,7 @@ mod tests;
 
 pub use found::{Ghosts, dump, dump_dead};
 pub use links::LinkRemaps;
-pub use restore::{Restorer, open};
+pub use restore::{Restorer, open, open_dead};
 
 /// What the kernel puts behind the path of a deleted file.
 pub(super) const DELETED: &[u8] = b" (deleted)";

@@ -26,7 +26,8 @@ pub(super) struct Name {
     /// The object behind it, by O_PATH.
     pub(super) object: OwnedFd,
     inode: (u64, u64),
-    is_dir: bool,
+    /// Whether it is a directory.
+    pub(super) is_dir: bool,
     /// Whether it is the name that was asked for.
     pub(super) exact: bool,
     removed: bool,

@@ -2,16 +2,18 @@
 //! and names exist only for a moment.
 
 use super::super::{RestoreContext, regfile};
-use super::made::Made;
+use super::made::{self, Made};
 use super::make::Ghost;
 use super::name::Places;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{RegFileEntry, RemapFilePathEntry, RemapType, StasisGhostEntry, StasisLinkEntry};
 use crate::image::{ImageDir, kinds};
 use crate::sys::Errno;
+use crate::sys::clone::Standin;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -55,6 +57,21 @@ pub fn open(reg: &RegFileEntry, cx: &mut RestoreContext<'_>) -> Result<Option<Ow
     }
 }
 
+/// Opens a directory of /proc about a task that has exited; `None` when the entry's file is not one. It can be entered
+/// only as long as there is a stand-in: these are added to `standins`, by the pids for which they stand.
+pub fn open_dead(
+    reg: &RegFileEntry,
+    standins: &mut HashMap<u32, Standin>,
+    cx: &RestoreContext<'_>,
+) -> Result<Option<OwnedFd>> {
+    let Some(&(RemapType::Procfs, pid)) = cx.ghosts.remaps.get(&reg.id) else { return Ok(None) };
+    let standin = match standins.entry(pid) {
+        Entry::Occupied(there) => there.into_mut(),
+        Entry::Vacant(none) => none.insert(made::stand_in(pid)?),
+    };
+    made::open_dead(reg, pid, standin, cx).map(Some)
+}
+
 impl Restorer {
     /// Reads which files were deleted.
     pub fn load(images: &ImageDir) -> Result<Restorer> {
@@ -86,9 +103,20 @@ impl Restorer {
         Ok(())
     }
 
+    /// Whether a file has no path any more that leads to it.
+    pub(in super::super) fn was_deleted(&self, id: u32) -> bool {
+        self.remaps.contains_key(&id)
+    }
+
     /// Whether a file is one of /proc about a task that has exited.
     pub(in super::super) fn is_dead(&self, id: u32) -> bool {
         matches!(self.remaps.get(&id), Some((RemapType::Procfs, _)))
+    }
+
+    /// Whether a file was opened with its position: one of /proc about a dead task, a deleted directory.
+    pub(in super::super) fn has_position(&self, reg: &RegFileEntry) -> bool {
+        let is_dir = reg.mode.is_some_and(|mode| mode & libc::S_IFMT == libc::S_IFDIR);
+        self.is_dead(reg.id) || is_dir && self.was_deleted(reg.id)
     }
 
     /// Closes what nobody asked for.

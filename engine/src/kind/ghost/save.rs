@@ -1,6 +1,6 @@
 //! A deleted file in the images: what its inode says, its data without the holes, its extended attributes.
 
-use super::super::{Descriptor, pipe_data::reopen};
+use super::super::{Descriptor, pipe_data::reopen_to_read};
 use super::Ghosts;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{GhostChunkEntry, GhostFileEntry, StasisGhostEntry, StasisXattr, Timeval};
@@ -112,12 +112,7 @@ impl Data {
     fn find(descriptor: &Descriptor, options: &DumpOptions) -> Result<Data> {
         let doing = || format!("look for the data of {}", descriptor.describe());
         let copy = descriptor.copy.as_fd();
-        // Reading must not change its time of last access; only its owner may ask for that.
-        let file = reopen(copy, libc::O_RDONLY | libc::O_NOATIME).or_else(|e| match e {
-            Errno::EPERM => reopen(copy, libc::O_RDONLY),
-            other => Err(other),
-        });
-        let file = File::from(file.doing(doing)?);
+        let file = File::from(reopen_to_read(copy).doing(doing)?);
         let size = descriptor.stat.st_size as u64;
         let mapped = options.ghost_fiemap.then(|| sys::file::extents(file.as_fd(), size));
         let runs = match mapped {

@@ -4,7 +4,7 @@ use nix::unistd::Pid;
 
 use super::samples::{self, LOCKS, fdinfo as with};
 use super::{changed, refused};
-use crate::proc::fdinfo::{self, Body, EpollTarget, Eventfd, FdInfo, Pidfd, Timerfd, Userfaultfd, kernel_dev};
+use crate::proc::fdinfo::{self, Body, BpfMap, EpollTarget, Eventfd, FdInfo, Pidfd, Timerfd, Userfaultfd, kernel_dev};
 use crate::proc::locks::{self, Lock, LockKind, LockMode, LockState};
 use crate::proc::notify::{Fanotify, FanotifyMark, FileHandle, InotifyWatch, MarkTarget};
 
@@ -47,12 +47,26 @@ fn bodies_of_simple_kinds() {
     assert_eq!(body(samples::SIGNALFD), Body::Signalfd(0x8000_0000_0000_0200));
     assert_eq!(body(samples::TUN), Body::Tun(b"tap0".to_vec()));
     assert_eq!(body(samples::PTMX), Body::Ptmx(4));
+    let map = fdinfo::parse(&with(samples::BPF_MAP)).unwrap();
+    assert_eq!(map.body, Body::BpfMap(BpfMap { kind: 2, memlock: 328, frozen: true }));
     let pidfd = Pidfd { pid: Pid::from_raw(10732), ns_pids: [10732, 5, 1].map(Pid::from_raw).to_vec() };
     assert_eq!(body(samples::PIDFD), Body::Pidfd(pidfd));
     assert_eq!(body(b"Pid:\t-1\n"), Body::Pidfd(Pidfd { pid: Pid::from_raw(-1), ns_pids: vec![] }));
     let userfaultfd =
         Userfaultfd { pending: 1, total: 2, api: 0xaa, features: 0x8000_0000, ioctls: 0x8000_0000_0000_01ff };
     assert_eq!(body(samples::USERFAULTFD), Body::Userfaultfd(userfaultfd));
+}
+
+#[test]
+fn rings() {
+    let Body::IoUring(it) = body(samples::IO_URING) else { panic!("no ring") };
+    assert_eq!((it.sq_mask, it.cq_mask, it.submitted, it.completed), (3, 7, 5, 4));
+    assert_eq!((it.sq_thread, it.napi, it.personalities, it.overflown), (Some(-1), false, 0, 1));
+    assert_eq!((it.file_slots, it.files), (3, vec![(0, b"pipe:[123]".to_vec()), (2, b"/a b".to_vec())]));
+    assert_eq!((it.buffer_slots, it.buffers), (2, vec![(1, 0x7f00_0000_1000, 8192)]));
+    assert_eq!(it.waiting, [b"op=6, task_works=0"]);
+    let error = refused(fdinfo::parse(&with(&changed(samples::IO_URING, "/8192", ""))));
+    assert!(error.contains("expected `0xADDRESS/LENGTH`"), "{error}");
 }
 
 #[test]
@@ -95,12 +109,9 @@ fn wrong_watches() {
 
 #[test]
 fn unknown_lines_are_kept() {
-    let it = fdinfo::parse(&with(samples::IO_URING)).unwrap();
+    let it = fdinfo::parse(&with(samples::UNKNOWN)).unwrap();
     assert_eq!(it.body, Body::None);
-    assert_eq!(
-        it.other,
-        [&b"SqMask:\t0x7"[..], b"SqHead:\t0", b"UserFiles:\t1", b"    0: pipe:[123]", b"no colon here"]
-    );
+    assert_eq!(it.other, [&b"OneKey:\t0x7"[..], b"UserFiles:\t1", b"    0: pipe:[123]", b"no colon here"]);
     // A line of another kind, and a name of the common part used again.
     let it = fdinfo::parse(&with(b"eventfd-count: 1\nsigmask:\t1\nino:\t5\n")).unwrap();
     assert_eq!(it.body, Body::Eventfd(Eventfd { count: 1, id: None, semaphore: None }));
