@@ -1,6 +1,7 @@
 //! Terminals: pairs, the ioctls of ioctl_tty(2), sessions with a terminal.
 
 use crate::gate::{Gate, Verdict, check_eq};
+use crate::tools_files::read_once;
 use crate::tools_relatives::{arrive, await_word, shared_word, until};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -8,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{posix_openpt, unlockpt};
 use nix::sys::stat::Mode;
 use nix::sys::termios::{LocalFlags, OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
-use nix::unistd::{Pid, setsid};
+use nix::unistd::{Pid, setsid, write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::AtomicU32;
 
@@ -102,6 +103,33 @@ pub fn events(fd: &impl AsFd) -> Verdict<PollFlags> {
     let mut polled = [PollFd::new(fd.as_fd(), all)];
     poll(&mut polled, PollTimeout::ZERO)?;
     Ok(polled[0].revents().unwrap_or(PollFlags::empty()))
+}
+
+/// Writes to a descriptor that does not wait, so much as it takes, but not more than some 500 bytes over `enough`.
+pub fn fill(fd: &OwnedFd, enough: usize) -> Verdict<Vec<u8>> {
+    let mut all = Vec::new();
+    while all.len() < enough {
+        let piece: Vec<u8> = (0..500).map(|n| ((all.len() + n) % 251) as u8).collect();
+        match write(fd, &piece) {
+            Ok(0) | Err(Errno::EAGAIN) => break,
+            Ok(written) => all.extend(&piece[..written]),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(all)
+}
+
+/// Reads from a descriptor that does not wait what there is.
+pub fn drain(fd: &OwnedFd) -> Verdict<Vec<u8>> {
+    let mut all = Vec::new();
+    loop {
+        match read_once(fd, 1000) {
+            Ok(piece) if piece.is_empty() => return Ok(all),
+            Ok(piece) => all.extend(piece),
+            Err(Errno::EAGAIN) => return Ok(all),
+            Err(e) => return Err(e.into()),
+        }
+    }
 }
 
 /// Waits until so many bytes can be read.

@@ -269,26 +269,7 @@ fn collect_process(
     collected.tables.extend(table);
     let fs = collected.files.directories(process)?;
     let exe = collected.files.executable(process)?;
-    let posix = timers::read(&process.dir, &mut buffer)?;
-    let (of_process, of_threads) = {
-        let (at, bytes) = vdso.as_ref().ok_or_else(|| {
-            Error::unsupported(format!("process {pid}"), "it has no vDSO, where the engine would put its stub")
-        })?;
-        let hole = |len| memory::hole(&areas, len);
-        let locked = process.status.vm_locked.unwrap_or(0) > 0;
-        let eventfds = std::mem::take(&mut collected.files.cx.eventfds);
-        let queues = std::mem::take(&mut collected.files.cx.queues);
-        let room =
-            inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
-        let rings = aio::rings(&areas);
-        aio::settle(pid, &rings, collected.files.cx.options.common.timeout)?;
-        let io_uring = !collected.files.cx.rings.found.is_empty();
-        let about = inside::About { timers: &posix, eventfds: &eventfds, queues: &queues, rings: &rings, io_uring };
-        inside::ask(process, &about, &room)?
-    };
-    refuse_own_rings(process, &of_threads)?;
-    collected.files.set_semaphores(&of_process.semaphores);
-    collected.files.cx.terminals.note_queued(&of_process.queued);
+    let (of_process, of_threads) = ask(process, &areas, (vdso.as_ref(), leftover.as_ref()), collected)?;
     let memory =
         memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
     let seccomp = process.threads.iter().map(|t| collected.filters.of_thread(t)).collect::<Result<Vec<_>>>()?;
@@ -312,6 +293,34 @@ fn collect_process(
         runs: memory.runs,
         vdso: memory.vdso,
     })
+}
+
+/// Asks a process for what only it can tell.
+fn ask(
+    process: &mut Process,
+    areas: &[smaps::Area],
+    (vdso, leftover): (Option<&(u64, Vec<u8>)>, Option<&Leftover>),
+    collected: &mut Collected<'_>,
+) -> Result<(inside::OfProcess, Vec<inside::OfThread>)> {
+    let pid = process.speaker();
+    let (at, vdso_bytes) = vdso.ok_or_else(|| {
+        Error::unsupported(format!("process {pid}"), "it has no vDSO, where the engine would put its stub")
+    })?;
+    let hole = |len| memory::hole(areas, len);
+    let locked = process.status.vm_locked.unwrap_or(0) > 0;
+    let room = inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes, leftover, hole: &hole };
+    let cx = &mut collected.files.cx;
+    let (eventfds, queues) = (std::mem::take(&mut cx.eventfds), std::mem::take(&mut cx.queues));
+    let timers = timers::read(&process.dir, &mut Vec::new())?;
+    let rings = aio::rings(areas);
+    aio::settle(pid, &rings, cx.options.common.timeout)?;
+    let io_uring = !cx.rings.found.is_empty();
+    let about = inside::About { timers: &timers, eventfds: &eventfds, queues: &queues, rings: &rings, io_uring };
+    let (of_process, of_threads) = inside::ask(process, &about, &room)?;
+    refuse_own_rings(process, &of_threads)?;
+    cx.terminals.note_queued(&of_process.queued);
+    collected.files.set_semaphores(&of_process.semaphores);
+    Ok((of_process, of_threads))
 }
 
 /// Refuses threads that enter an io_uring instance by a number of their own.

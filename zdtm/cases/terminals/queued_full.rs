@@ -1,36 +1,8 @@
 //! A terminal that takes no more is refused, and keeps every byte.
 //@ dump-fails: so much is queued in it that it takes no more
 use crate::gate::{Gate, Verdict, check, check_eq};
-use crate::tools_files::read_once;
-use crate::tools_terminals::{pair, raw};
-use nix::errno::Errno;
+use crate::tools_terminals::{drain, fill, pair, raw};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::write;
-use std::os::fd::OwnedFd;
-
-fn fill(fd: &OwnedFd) -> Verdict<Vec<u8>> {
-    let mut all = Vec::new();
-    loop {
-        let piece: Vec<u8> = (0..500).map(|n| ((all.len() + n) % 251) as u8).collect();
-        match write(fd, &piece) {
-            Ok(0) | Err(Errno::EAGAIN) => return Ok(all),
-            Ok(written) => all.extend(&piece[..written]),
-            Err(e) => return Err(e.into()),
-        }
-    }
-}
-
-fn drain(fd: &OwnedFd) -> Verdict<Vec<u8>> {
-    let mut all = Vec::new();
-    loop {
-        match read_once(fd, 1000) {
-            Ok(piece) if piece.is_empty() => return Ok(all),
-            Ok(piece) => all.extend(piece),
-            Err(Errno::EAGAIN) => return Ok(all),
-            Err(e) => return Err(e.into()),
-        }
-    }
-}
 
 pub fn run(gate: &mut Gate) -> Verdict {
     let (master, slave) = pair()?;
@@ -38,7 +10,7 @@ pub fn run(gate: &mut Gate) -> Verdict {
     for fd in [&master, &slave] {
         fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     }
-    let (to_slave, to_master) = (fill(&master)?, fill(&slave)?);
+    let (to_slave, to_master) = (fill(&master, usize::MAX)?, fill(&slave, usize::MAX)?);
     check("much is queued", to_slave.len() > 4096 && to_master.len() > 4096)?;
     gate.checkpoint()?;
     let (at_slave, at_master) = (drain(&slave)?, drain(&master)?);
