@@ -44,6 +44,7 @@ pub mod guardian;
 pub mod image;
 pub mod kind;
 pub mod log;
+mod ns;
 pub mod options;
 mod parallel;
 pub mod proc;

@@ -296,6 +296,8 @@ kinds! {
     STASIS_MEMFD "stasis-memfd.img" Common(0x5354_4d0a) StasisMemfdEntry;
     /// The CPU, where CRIU's message has no place for it.
     STASIS_CPU "stasis-cpu.img" Common(0x5354_4308) StasisCpuEntry;
+    /// POSIX message queues.
+    STASIS_MQUEUE "stasis-mqueue.img" Common(0x5354_510a) StasisMqueueEntry;
     /// What a complete directory holds.
     STASIS_MANIFEST "stasis-manifest.img" Common(0x5354_4d04) StasisManifestEntry;
 }

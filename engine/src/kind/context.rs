@@ -15,6 +15,7 @@ use super::watched::{Finder, Watcher};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FileEntry, FownEntry, StasisFileEntry, StasisUserfaultfdRange};
 use crate::image::{ImageDir, NewImageDir, kinds};
+use crate::ns::mqueue::Queues;
 use crate::options::{DumpOptions, InheritKey, RestoreOptions};
 use crate::sys::pidfd::Ended;
 use crate::sys::{self, Errno, Pid};
@@ -60,9 +61,11 @@ pub struct DumpContext<'a> {
     pub eventfds: Vec<super::eventfd::Unsaid>,
     /// Pairs of terminals whose masters the task has whose descriptors are being dumped, and that are to be asked for what
     /// is queued in them.
-    pub queues: Vec<tty::Queues>,
+    pub tty_queues: Vec<tty::Queues>,
     /// Of that task.
     pub asked: tty::Asked,
+    /// Message queues of the tree's own IPC namespace, where it has one.
+    pub queues: Option<Queues>,
     /// Files that a kind needs beside the one that it dumps; whoever called it takes them from here.
     pub more: Vec<FileEntry>,
     /// The next file id that is free.
@@ -94,8 +97,9 @@ impl<'a> DumpContext<'a> {
             threads: HashSet::new(),
             late: HashSet::new(),
             eventfds: Vec::new(),
-            queues: Vec::new(),
+            tty_queues: Vec::new(),
             asked: tty::Asked::default(),
+            queues: None,
             more: Vec::new(),
             next_id: 1,
             mounts: None,
@@ -148,6 +152,10 @@ impl DumpContext<'_> {
         if !self.extras.is_empty() {
             out.write_all(kinds::STASIS_FILE.single(), &self.extras)?;
         }
+        let queues = self.queues.iter().map(|queues| queues.entries.as_slice()).find(|entries| !entries.is_empty());
+        if let Some(queues) = queues {
+            out.write_all(kinds::STASIS_MQUEUE.single(), queues)?;
+        }
         self.memfds.write(out)?;
         if !self.locks.entries.is_empty() {
             out.write_all(kinds::FILE_LOCKS.single(), &self.locks.entries)?;
@@ -178,6 +186,8 @@ pub struct RestoreContext<'a> {
     pub extras: HashMap<u32, StasisFileEntry>,
     /// Stand-ins for processes that are gone, by the inodes of their pidfds.
     pub ended: HashMap<u32, Ended>,
+    /// Open message queues, by the ids of their files: made when the tree's IPC namespace was.
+    pub queues: HashMap<u32, OwnedFd>,
     /// The pipes made so far.
     pub pipes: Pipes,
     /// The same for fifos.
@@ -232,6 +242,7 @@ impl<'a> RestoreContext<'a> {
             threads: HashSet::new(),
             extras: images.read_all(kinds::STASIS_FILE.single())?.into_iter().map(|more| (more.id, more)).collect(),
             ended: HashMap::new(),
+            queues: HashMap::new(),
             pipes: Pipes::load(images, kinds::PIPES_DATA.single(), false)?,
             fifos: Pipes::load(images, kinds::FIFO_DATA.single(), true)?,
             terminals: tty::Made::load(images)?,
@@ -302,6 +313,7 @@ impl<'a> RestoreContext<'a> {
         self.open.clear();
         self.targets.clear();
         self.ended.clear();
+        self.queues.clear();
         self.pipes.close();
         self.fifos.close();
         self.maps.close();

@@ -17,6 +17,7 @@ pub mod io_uring;
 pub mod locks;
 pub mod memfd;
 mod mounts;
+mod mqueue;
 mod pidfd;
 mod pipe;
 mod pipe_data;
@@ -58,6 +59,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &pipe::Pipe,
     &fifo::Fifo,
     &tty::Tty,
+    &mqueue::Mqueue,
     &memfd::Memfd,
     &regfile::RegFile,
 ];

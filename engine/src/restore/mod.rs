@@ -14,6 +14,7 @@ mod late;
 mod load;
 mod memory;
 mod moves;
+mod namespaces;
 mod needs;
 mod pids;
 mod release;
@@ -74,6 +75,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let mut tree = tree::grow(&images, options, &needs, &plan, &sessions)?;
     let forking = started.elapsed();
     terminals::finish(&images, &tree, &mut cx)?;
+    let made = namespaces::build(&images, &mut cx)?;
     files::open_rest(&images, &late, &mut cx)?;
     kind::tty::finish(&mut cx)?;
     fault::point("files")?;
@@ -90,6 +92,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     threads::spawn(&images, &mut tree)?;
     late.run(&images, &tree, &mut cx)?;
     attach::run(&images, &tree)?;
+    namespaces::finish(&images, made)?;
     let own = threads::Defaults::read()?;
     release::bury(&images, &mut tree, &own.creds)?;
     // Actions before any queue: setting one to "ignore" empties the queues of all threads.

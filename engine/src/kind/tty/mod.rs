@@ -42,7 +42,7 @@ impl Kind for Tty {
         let tty_info_id = cx.terminals.id_of(descriptor, (side, hung_up), cx.options)?;
         if let Side::Master(_) = side {
             hung_up = found::is_hung_up(descriptor)?;
-            cx.queues.extend(cx.terminals.queues(descriptor, hung_up, &cx.asked)?);
+            cx.tty_queues.extend(cx.terminals.queues(descriptor, hung_up, &cx.asked)?);
         }
         if hung_up {
             cx.extras.push(StasisFileEntry { id, hung_up: Some(true), ..StasisFileEntry::default() });
