@@ -191,6 +191,7 @@ fn collect_all<'a>(
     let table = |id| collected.tables.iter().find(|(of, _)| *of == id).map(|(_, table)| table.as_slice());
     let of_task = |p: &OfProcess| Some((p.speaker, table(p.ids.as_ref()?.files_id)?));
     let tables = collected.processes.iter().filter_map(of_task).collect();
+    collected.files.find_queued()?;
     collected.files.find_watched(&tables)?;
     find_terminals(tree, &mut collected.files.cx, &mut collected.tasks)?;
     collected.files.cx.queues.iter().try_for_each(|queues| queues.check(&collected.files.cx.tree))?;

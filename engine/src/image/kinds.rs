@@ -294,6 +294,8 @@ kinds! {
     STASIS_TTY "stasis-tty.img" Common(0x5354_740a) StasisTtyEntry;
     /// What memory files have that CRIU's message has no field for.
     STASIS_MEMFD "stasis-memfd.img" Common(0x5354_4d0a) StasisMemfdEntry;
+    /// What sockets have that CRIU's messages have no field for.
+    STASIS_SOCKET "stasis-socket.img" Common(0x5354_530b) StasisSocketEntry;
     /// The CPU, where CRIU's message has no place for it.
     STASIS_CPU "stasis-cpu.img" Common(0x5354_4308) StasisCpuEntry;
     /// POSIX message queues.

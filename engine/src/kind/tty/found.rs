@@ -261,6 +261,16 @@ impl Terminals {
         self.open.extend(numbers);
     }
 
+    /// Takes note of a slave that is only under way in the queue of a socket. Of its master, which was looked at before,
+    /// it did not show that it has one.
+    pub(super) fn note_under_way(&mut self, descriptor: &Descriptor, number: u32) -> Result<()> {
+        let master = (makedev(SLAVES, number.into()), true);
+        match self.open.insert(number) && self.places.contains_key(&master) {
+            true => Err(unasked(descriptor)),
+            false => Ok(()),
+        }
+    }
+
     /// Takes note of what was queued in pairs, by number.
     pub fn note_queued(&mut self, queued: &[(u32, Queued)]) {
         for (number, [to_slave, to_master]) in queued {
@@ -320,6 +330,9 @@ impl Terminals {
                 )),
             };
         }
+        if master.queue.is_some() {
+            return Err(unasked(master));
+        }
         Ok(Some(Queues {
             what: master.describe(),
             number,
@@ -346,6 +359,12 @@ impl Terminals {
         }
         Ok(())
     }
+}
+
+/// A terminal with something in it, perhaps, of which a side is only under way in the queue of a socket.
+fn unasked(descriptor: &Descriptor) -> Error {
+    let what = "something may be queued in that terminal, which only a process that has both sides can tell";
+    Error::unsupported(descriptor.describe(), what).with_help("try again when the descriptor has been received")
 }
 
 /// A slave whose other side is not the tree's.

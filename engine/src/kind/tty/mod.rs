@@ -39,6 +39,9 @@ impl Kind for Tty {
 
     fn dump(&self, descriptor: &Descriptor, id: u32, cx: &mut DumpContext<'_>) -> Result<FileEntry> {
         let (side, mut hung_up) = found::identify(descriptor)?;
+        if let (Side::Slave(number), true) = (side, descriptor.queue.is_some()) {
+            cx.terminals.note_under_way(descriptor, number)?;
+        }
         let tty_info_id = cx.terminals.id_of(descriptor, (side, hung_up), cx.options)?;
         if let Side::Master(_) = side {
             hung_up = found::is_hung_up(descriptor)?;
