@@ -3,6 +3,7 @@
 
 use super::cgroup::Cgroup;
 use super::outside::Outside;
+use super::queues::Queues;
 use crate::error::{Doing, Error, Result};
 use crate::proc::{ProcDir, stat, stat::Stat, status, status::Status, task};
 use crate::remote::{Asleep, Seized};
@@ -35,6 +36,8 @@ pub struct Process {
     pub status: Status,
     /// The live threads, the leader first where it lives; empty for a zombie.
     pub threads: Vec<Thread>,
+    /// The queued signals that its core images hold, once they are written.
+    pub queues: Queues,
 }
 
 impl Process {
@@ -375,7 +378,7 @@ impl Freezer {
             // In this order: zip asks its second iterator only when the first had an item.
             let threads = threads.into_iter().zip(outside.by_ref());
             let threads = threads.map(|((s, by), outside)| thread(s, by, outside)).collect::<Result<_>>()?;
-            processes.push(Process { pid, dir: found.dir, stat, status, threads });
+            processes.push(Process { pid, dir: found.dir, stat, status, threads, queues: Queues::default() });
         }
         Ok(processes)
     }
