@@ -23,6 +23,7 @@ const NOT_UTF8: &[&str] = &[
     "mnt_entry.root",
     "mnt_entry.source",
     "reg_file_entry.name",
+    "stasis_mqueue_entry.name",
     "stasis_vma_name.name",
     "task_core_entry.comm",
     "thread_core_entry.comm",

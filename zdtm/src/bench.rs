@@ -7,7 +7,7 @@ use crate::build::{Paths, find_program};
 use crate::cell::init::{measure as note, phase};
 use crate::cell::tree::Tree;
 use crate::cell::{Outcome, Step};
-use crate::cli::BenchArgs;
+use crate::cli::{BenchArgs, Flavour};
 use crate::declare::Case;
 use crate::pool::Pool;
 use crate::route::{Route, copy_all};
@@ -146,7 +146,7 @@ fn run_shape(setting: &Setting, pool: &Pool, case: &Case, engines: &[PathBuf], r
         for (number, one) in series.iter_mut().enumerate() {
             eprintln!("{shape}, round {round}, {}", one.engine.display());
             let dir = setting.dir.join(format!("bench-{shape}-{round}-{number}"));
-            let mut spec = setting.spec(case, Route::Bench, round, &dir);
+            let mut spec = setting.spec(case, Flavour::Host, Route::Bench, round, &dir);
             spec.engine.clone_from(&one.engine);
             let outcome = setting.run_cell(&spec, pool)?;
             let measures = measures(outcome, &shape, &one.engine)?;

@@ -47,6 +47,9 @@ pub enum Command {
         /// In whose session.
         #[arg(long)]
         session: Session,
+        /// In what surroundings.
+        #[arg(long)]
+        flavour: Flavour,
         /// The cases' binary.
         cases: PathBuf,
         /// `area/case`.
@@ -118,6 +121,8 @@ impl Session {
 pub enum Flavour {
     /// As is: in the host's namespaces, save that pids are the cell's own.
     Host,
+    /// In IPC and UTS namespaces of its own, which the engine is not in.
+    Ns,
 }
 
 impl Flavour {
@@ -125,6 +130,7 @@ impl Flavour {
     pub fn name(self) -> &'static str {
         match self {
             Flavour::Host => "host",
+            Flavour::Ns => "ns",
         }
     }
 }

@@ -203,10 +203,11 @@ mod tests {
     #[test]
     fn a_full_declaration() {
         let it = parse(
-            " flavours: [host]\n routes: [once, thrice]\n needs: [cap:sys_nice, prog:sh]\n timeout: 5\n\
+            " flavours: [host, ns]\n routes: [once, thrice]\n needs: [cap:sys_nice, prog:sh]\n timeout: 5\n\
              options: --file-locks --ghost-limit 4M\n dump-options: -j\n session: shell\n restorer: odd\n witness: -pos # it reads on",
         )
         .unwrap();
+        assert_eq!(it.flavours, [Flavour::Host, Flavour::Ns]);
         assert_eq!(it.routes, [Route::Once, Route::Thrice]);
         assert_eq!(it.timeout, Duration::from_secs(5));
         assert_eq!(it.session, Session::Shell);

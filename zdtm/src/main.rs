@@ -42,7 +42,9 @@ fn main() -> ExitCode {
         cli::Command::Ci(args) => ci::run(&args),
         cli::Command::Worker { spec } => cell::worker::main(&spec),
         cli::Command::Init { spec } => cell::init::main(&spec),
-        cli::Command::Start { session, cases, case, dir } => cell::start::main(session, &cases, &case, &dir),
+        cli::Command::Start { session, flavour, cases, case, dir } => {
+            cell::start::main((session, flavour), &cases, &case, &dir)
+        }
     };
     result.unwrap_or_else(|e| {
         eprintln!("zdtm: {e:#}");

@@ -53,6 +53,14 @@ pub struct CaseResult {
     pub status: Status,
 }
 
+impl CaseResult {
+    /// The route in words, with the flavour where it is not the usual one.
+    fn way(&self) -> String {
+        let route = self.route.name();
+        if self.flavour == Flavour::Host { route.to_owned() } else { format!("{} {route}", self.flavour.name()) }
+    }
+}
+
 /// All results of a run.
 #[derive(Debug, Serialize)]
 pub struct Summary {
@@ -114,7 +122,7 @@ impl Screen {
     /// Shows a result: failures in full, the rest as a line, or on a terminal as progress.
     pub fn show(&mut self, result: &CaseResult) {
         self.done += 1;
-        let name = format!("{} {}", result.case, result.route.name());
+        let name = format!("{} {}", result.case, result.way());
         let mut text = String::new();
         if self.terminal {
             text.push_str("\r\x1b[K");
@@ -176,7 +184,7 @@ fn failures(summary: &Summary) -> Table {
     table.set_header(["case", "route", "what"]);
     for result in &summary.results {
         if let Status::Fail { failure, .. } = &result.status {
-            table.add_row([result.case.as_str(), result.route.name(), failure.what.as_str()]);
+            table.add_row([result.case.as_str(), &result.way(), failure.what.as_str()]);
         }
     }
     table

@@ -94,7 +94,8 @@ fn routes(case: &Case, wanted: &[Route]) -> Vec<Route> {
 impl Job {
     fn dir_name(&self) -> String {
         let repeat = if self.repeat > 1 { format!(".{}", self.repeat) } else { String::new() };
-        format!("{}.{}{repeat}", self.case.name.replace('/', "-"), self.route.name())
+        let flavour = if self.flavour == Flavour::Host { String::new() } else { format!(".{}", self.flavour.name()) };
+        format!("{}{flavour}.{}{repeat}", self.case.name.replace('/', "-"), self.route.name())
     }
 }
 
@@ -127,7 +128,7 @@ fn run_job(setting: &Setting, job: &Job, pool: &Pool, everything: bool) -> Optio
 }
 
 fn run_cell(setting: &Setting, job: &Job, dir: &Path, pool: &Pool) -> anyhow::Result<Outcome> {
-    setting.run_cell(&setting.spec(&job.case, job.route, job.repeat, dir), pool)
+    setting.run_cell(&setting.spec(&job.case, job.flavour, job.route, job.repeat, dir), pool)
 }
 
 /// Keeps what explains a failure: everything with --keep, else logs and specification.

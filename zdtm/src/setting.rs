@@ -2,6 +2,7 @@
 
 use crate::build::Paths;
 use crate::cell::{Failure, Outcome, Spec};
+use crate::cli::Flavour;
 use crate::declare::Case;
 use crate::pool::{self, Pool};
 use crate::route::Route;
@@ -68,13 +69,14 @@ impl Setting {
     }
 
     /// What a cell for a case is to do in `dir`.
-    pub fn spec(&self, case: &Case, route: Route, repeat: usize, dir: &Path) -> Spec {
+    pub fn spec(&self, case: &Case, flavour: Flavour, route: Route, repeat: usize, dir: &Path) -> Spec {
         let declared = &case.declaration;
         let name = format!("{} {repeat}", case.name);
         // Each cell has a seed of its own, the same whatever else is run.
         let seed = name.bytes().fold(self.seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         Spec {
             case: case.name.clone(),
+            flavour,
             route,
             dir: dir.to_owned(),
             cases: self.cases.clone(),

@@ -35,6 +35,10 @@ pub const SYSCALL_LEN: u64 = 4;
 pub const CODE_ALIGN: usize = 4;
 /// arch_prctl(2), which this CPU has not.
 pub const NR_ARCH_PRCTL: Option<i64> = None;
+/// The number of shmat(2).
+pub const NR_SHMAT: i64 = 196;
+/// The number of semtimedop(2).
+pub const NR_SEMTIMEDOP: i64 = 192;
 /// modify_ldt(2), which this CPU has not.
 pub const NR_MODIFY_LDT: Option<i64> = None;
 /// restart_syscall(2), which the kernel gives user space for an interrupted call with a restart block.

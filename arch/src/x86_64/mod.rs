@@ -29,6 +29,10 @@ pub const SYSCALL: [u8; 2] = [0x0f, 0x05];
 pub const CODE_ALIGN: usize = 1;
 /// arch_prctl(2).
 pub const NR_ARCH_PRCTL: Option<i64> = Some(158);
+/// The number of shmat(2).
+pub const NR_SHMAT: i64 = 30;
+/// The number of semtimedop(2).
+pub const NR_SEMTIMEDOP: i64 = 220;
 /// modify_ldt(2).
 pub const NR_MODIFY_LDT: Option<i64> = Some(154);
 /// Whether personality(2) neither tells of PER_LINUX32 nor lets a thread leave it.

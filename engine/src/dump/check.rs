@@ -3,7 +3,7 @@
 use super::freeze::Process;
 use crate::error::{Error, Result};
 use crate::options::DumpOptions;
-use crate::proc::{ProcDir, stat, status, task};
+use crate::proc::{ProcDir, stat, status};
 use crate::sys::Pid;
 use std::collections::HashSet;
 
@@ -33,10 +33,8 @@ pub fn root(pid: Pid) -> Result<()> {
         .with_help("run the engine from outside of the tree: from another shell, or by `setsid --fork`"))
 }
 
-/// Refuses trees that are in other namespaces than the engine, or whose session is led from outside without
-/// `--shell-job`.
+/// Refuses trees that have ended, and those whose session is led from outside without `--shell-job`.
 pub fn tree(processes: &[Process], options: &DumpOptions) -> Result<()> {
-    namespaces(processes)?;
     let root = &processes[0];
     if root.is_zombie() {
         return Err(Error::state(format!("process {} has exited and cannot be dumped", root.pid)));
@@ -59,31 +57,6 @@ pub fn tree(processes: &[Process], options: &DumpOptions) -> Result<()> {
             let what = format!("{leader} of the session of process {} is outside the tree", process.pid);
             return Err(Error::state(what)
                 .with_help("use --shell-job (-j) at dump and restore if the tree was started from a shell"));
-        }
-    }
-    Ok(())
-}
-
-/// Every process must be in the engine's own namespaces.
-fn namespaces(processes: &[Process]) -> Result<()> {
-    let own = ProcDir::current()?;
-    for name in task::namespace_names(&own)? {
-        let ours = task::namespace(&own, &name)?;
-        for process in processes.iter().filter(|p| !p.is_zombie()) {
-            let dir = process.dir.thread(process.speaker())?;
-            let theirs = match task::namespace(&dir, &name) {
-                Ok(theirs) => theirs,
-                Err(e) if e.is_gone() => continue,
-                Err(e) => return Err(e.into()),
-            };
-            if theirs != ours {
-                let object = format!("process {}: {name} namespace", process.pid);
-                return Err(Error::unsupported(
-                    object,
-                    "it is another than the engine's; namespaces are not supported yet",
-                )
-                .with_help("run the engine inside the same namespaces, for example by nsenter"));
-            }
         }
     }
     Ok(())

@@ -13,7 +13,7 @@ use crate::sys::{self, Errno, Pid, RemoteAddr};
 use nix::sys::statfs::{HUGETLBFS_MAGIC, fstatfs};
 use std::cell::RefCell;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 /// What a thread copies at a time: small enough to stay in its core's cache between reading and writing.
@@ -184,8 +184,10 @@ fn read_segment(file: &File, piece: &Piece<'_>, buffer: &mut [u8]) -> Result<()>
         let (part, tail) = rest.split_at_mut(len as usize);
         rest = tail;
         let read = read_up_to_end(file, part, at.0).doing(|| "read a segment of shared memory")?;
-        // A memory file may end within a page.
-        part[read..].fill(0);
+        // A file may end within a page; its memory does not.
+        if read < part.len() {
+            sys::map::copy_from(file.as_fd(), at.0, part).doing(|| "read the end of a segment of shared memory")?;
+        }
     }
     Ok(())
 }
@@ -206,7 +208,6 @@ fn read_up_to_end(file: &File, buffer: &mut [u8], at: u64) -> std::io::Result<us
 
 /// The runs of a segment of shared memory that hold data, as offsets: whole pages.
 pub fn segment_runs(file: &File) -> Result<Vec<(u64, u64)>> {
-    use std::os::fd::AsFd;
     use std::os::unix::fs::MetadataExt;
     let doing = || "look for the data of a segment of shared memory";
     let meta = file.metadata().doing(doing)?;

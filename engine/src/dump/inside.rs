@@ -5,8 +5,10 @@ use super::aio;
 use super::freeze::Process;
 use crate::check::kernel;
 use crate::error::Result;
-use crate::image::proto::AioRingEntry;
+use crate::image::proto::{AioRingEntry, StasisAdjustment};
 use crate::kind::eventfd::Unsaid;
+use crate::ns::notice::{Answer, Question};
+use crate::ns::undo::{self, Semaphore};
 use crate::proc::maps::AddrRange;
 use crate::proc::task;
 use crate::proc::timers::Timer;
@@ -76,6 +78,10 @@ pub struct OfProcess {
     pub has_ldt: bool,
     /// mlockall(2) for new areas: MCL_FUTURE, and MCL_ONFAULT with it.
     pub lock_future: i32,
+    /// What the kernel adds to semaphores when it ends.
+    pub adjustments: Vec<StasisAdjustment>,
+    /// What was found out of message queues.
+    pub notices: Vec<Answer>,
     /// The files of the eventfds that were asked and are semaphores.
     pub semaphores: Vec<u32>,
     /// Contexts of asynchronous I/O.
@@ -124,6 +130,10 @@ pub struct About<'a> {
     pub timers: &'a [Timer],
     /// Eventfds that do not say of themselves what they are.
     pub eventfds: &'a [Unsaid],
+    /// Semaphores that it may have adjusted.
+    pub semaphores: &'a [Semaphore],
+    /// Message queues that tell it of their next messages, with values that show nowhere.
+    pub notices: &'a [Question],
     /// Rings of asynchronous I/O in its memory.
     pub rings: &'a [AddrRange],
     /// Its tree uses io_uring.
@@ -188,11 +198,13 @@ pub fn ask(process: &mut Process, about: &About<'_>, room: &Room<'_>) -> Result<
 fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
     let pid = threads[0].tid();
     let count = threads.len();
-    let About { timers, eventfds, rings, io_uring } = *about;
+    let About { timers, eventfds, semaphores, notices, rings, io_uring } = *about;
     let thread_calls = THREAD_CALLS + if io_uring { OWN_RINGS } else { 0 };
     let thread_slot = thread_calls as u64 * 64 + THREAD_DATA;
     let calls = SIGNALS + LIMITS + 32 + thread_calls + 2 * timers.len() + Unsaid::CALLS * eventfds.len() + rings.len();
+    let calls = calls + notices.iter().map(Question::calls).sum::<usize>();
     let data = SIGNALS * 32 + LIMITS * 16 + 1024 + timers.len() * 48 + Unsaid::DATA * eventfds.len();
+    let data = data + notices.iter().map(Question::data).sum::<usize>();
     let leader_slot = (calls * 64 + data) as u64;
     let hole = (room.hole)(Injector::hole_len(count, leader_slot, thread_slot)).ok_or_else(|| {
         crate::error::Error::state(format!("the address space of task {pid} has no room for a batch"))
@@ -205,6 +217,7 @@ fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Re
     let of_process = ProcessQuestions::add(&mut leader, timers);
     questions.push(ThreadQuestions::add(&mut leader, io_uring));
     let eventfds: Vec<_> = eventfds.iter().map(|eventfd| eventfd.ask(&mut leader)).collect();
+    let notices: Vec<_> = notices.iter().map(|question| question.ask(&mut leader, pid)).collect();
     let contexts: Vec<_> = rings.iter().map(|ring| aio::ask(*ring, &mut leader)).collect();
     batches.push((0, leader));
     for i in 1..count {
@@ -213,10 +226,13 @@ fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Re
         batches.push((i, batch));
     }
     injector.run(&mut batches)?;
+    let adjustments = undo::ask(&mut injector, semaphores)?;
     let lock_future = if room.locked { locks_new_areas(pid, hole)? } else { 0 };
     injector.leave()?;
     let mut of_process = of_process.answers(&batches[0].1, timers);
     of_process.lock_future = lock_future;
+    of_process.adjustments = adjustments;
+    of_process.notices = notices.iter().map(|asked| asked.answer(&batches[0].1)).collect::<Result<_>>()?;
     of_process.semaphores = eventfds.iter().filter_map(|question| question.semaphore(&batches[0].1)).collect();
     of_process.contexts = contexts.iter().map(|context| context.answer(pid, &batches[0].1)).collect::<Result<_>>()?;
     let of_threads = questions.iter().zip(&batches).map(|(q, (_, batch))| q.answers(batch)).collect();
@@ -403,6 +419,8 @@ impl ProcessQuestions {
             has_ldt: self.ldt.is_some_and(|handle| batch.result(handle).is_ok_and(|bytes| bytes > 0)),
             lock_future: 0,
             semaphores: Vec::new(),
+            adjustments: Vec::new(),
+            notices: Vec::new(),
             contexts: Vec::new(),
             limits: (0..LIMITS as u64).map(|resource| pair(self.limits.plus(resource * 16))).collect(),
         }

@@ -11,6 +11,7 @@ use crate::kind;
 use crate::proc::maps::{Mapping, Name};
 use crate::proc::smaps::{Area, VmFlags};
 use crate::remote::Leftover;
+use crate::sys::ipc::{self, Object};
 use crate::sys::{self, Pid, RemoteAddr};
 use crate::vma::{self, status};
 use std::collections::HashMap;
@@ -40,18 +41,82 @@ pub struct Segments {
     ids: HashMap<(u64, u64), u64>,
     /// A descriptor of each.
     pub files: Vec<(u64, File)>,
+    /// The segments of System V shared memory by their ids, which they keep in the images; none where the tree has no IPC
+    /// namespace to itself.
+    sysv: Option<HashMap<i32, Attached>>,
+}
+
+/// A segment of System V shared memory.
+struct Attached {
+    /// How many areas map it, as the kernel says.
+    expected: u64,
+    /// How many were found.
+    found: u64,
+    /// The key that it was made with, as its areas show it.
+    key: u32,
 }
 
 impl Segments {
+    /// No area is known yet.
+    pub fn new(sysv: Option<&[Object<ipc::Segment>]>) -> Segments {
+        let attached = |segment: &Object<ipc::Segment>| Attached {
+            expected: segment.about.attached,
+            found: 0,
+            key: segment.perm.key,
+        };
+        let sysv = sysv.map(|all| all.iter().map(|segment| (segment.id, attached(segment))).collect());
+        Segments { sysv, ..Segments::default() }
+    }
+
+    /// The ids of System V segments whose memory no area of the tree showed.
+    pub fn unopened(&self) -> Vec<i32> {
+        let mut ids: Vec<i32> = self.sysv.iter().flatten().filter(|(_, a)| a.found == 0).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Takes the memory of a System V segment.
+    pub fn open_sysv(&mut self, id: i32, file: File) {
+        self.files.push((id as u64, file));
+    }
+
+    /// The memory of all System V segments.
+    pub fn sysv_files(&self) -> impl Iterator<Item = (i32, &File)> {
+        let known = |id: u64| i32::try_from(id).ok().filter(|id| self.is_sysv(*id));
+        self.files.iter().filter_map(move |(id, file)| Some((known(*id)?, file)))
+    }
+
+    /// The keys that System V segments were made with, by their ids.
+    pub fn keys(&self) -> impl Iterator<Item = (i32, u32)> {
+        self.sysv.iter().flatten().map(|(id, attached)| (*id, attached.key))
+    }
+
     /// Adds one that is open for reading; its id is as near to its inode number as it can be.
     pub fn add(&mut self, inode: u64, file: File) -> u64 {
         // CRIU's ids have 32 bits; inode numbers of the shared memory file system may be larger.
         let mut id = inode & u64::from(u32::MAX);
-        while self.files.iter().any(|(other, _)| *other == id) || id == 0 {
+        let is_sysv = |id: u64| i32::try_from(id).is_ok_and(|id| self.is_sysv(id));
+        while self.files.iter().any(|(other, _)| *other == id) || is_sysv(id) || id == 0 {
             id = (id + 1) & u64::from(u32::MAX);
         }
         self.files.push((id, file));
         id
+    }
+
+    fn is_sysv(&self, id: i32) -> bool {
+        self.sysv.as_ref().is_some_and(|sysv| sysv.contains_key(&id))
+    }
+
+    /// Refuses segments that somebody outside of the tree has attached too.
+    pub fn check_attached(&self) -> Result<()> {
+        match self.sysv.iter().flatten().find(|(_, attached)| attached.found != attached.expected) {
+            None => Ok(()),
+            Some((id, Attached { expected, found, .. })) => Err(Error::unsupported(
+                format!("segment {id} of shared memory"),
+                format!("it is attached {expected} times, and {found} times in the tree"),
+            )
+            .with_help("end who else uses the tree's IPC namespace")),
+        }
     }
 }
 
@@ -217,6 +282,7 @@ fn describe(pid: Pid, area: &Area, files: &mut Files<'_>, segments: &mut Segment
             entry.status |= if files.cx.memfds.is_file(id) { status::MEMFD } else { 0 };
             entry.fdflags = Some(if writable { libc::O_RDWR as u32 } else { 0 });
         }
+        Name::SysV(key) => sysv(pid, area, key, &mut entry, segments)?,
         _ => return Err(unsupported(pid, mapping, "areas of this kind are not supported yet")),
     }
     if mapping.shared || entry.status & (status::FILE_PRIVATE) != 0 {
@@ -254,6 +320,29 @@ fn shared(pid: Pid, mapping: &Mapping, entry: &mut VmaEntry, segments: &mut Segm
     };
     entry.shmid = id;
     entry.status |= status::ANON_SHARED;
+    Ok(())
+}
+
+/// An attachment of System V shared memory. The inode of its memory is its id.
+fn sysv(pid: Pid, area: &Area, key: u32, entry: &mut VmaEntry, segments: &mut Segments) -> Result<()> {
+    let mapping = &area.mapping;
+    let Some(known) = &mut segments.sysv else {
+        let reason = "System V shared memory is kept only in an IPC namespace that the tree has to itself";
+        return Err(unsupported(pid, mapping, reason).with_help(crate::ns::ADVICE));
+    };
+    let id = i32::try_from(mapping.inode).ok();
+    let Some((id, attached)) = id.and_then(|id| Some((id, known.get_mut(&id)?))) else {
+        return Err(unsupported(pid, mapping, "its segment is not in the IPC namespace of the tree"));
+    };
+    attached.found += 1;
+    attached.key = key;
+    if attached.found == 1 {
+        let path = format!("/proc/{pid}/map_files/{}", map_files_name(mapping));
+        segments.open_sysv(id, File::open(&path).doing(|| format!("open {path}"))?);
+    }
+    entry.shmid = id as u64;
+    entry.status |= status::SYSV;
+    entry.fdflags = Some(if area.flags.contains(VmFlags::MAY_WRITE) { libc::O_RDWR as u32 } else { 0 });
     Ok(())
 }
 

@@ -12,6 +12,7 @@ pub mod files;
 mod freeze;
 mod inside;
 mod memory;
+mod namespaces;
 mod outside;
 mod pages;
 mod queues;
@@ -34,6 +35,7 @@ use crate::sys::{self, Pid, RemoteAddr};
 use cgroup::Cgroup;
 use cores::CoreWriter;
 use freeze::Process;
+use namespaces::Namespaces;
 use outside::OutsideProcess;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -60,6 +62,7 @@ struct Collected<'a> {
     files: files::Files<'a>,
     tables: Vec<(u32, Vec<FdinfoEntry>)>,
     segments: memory::Segments,
+    namespaces: Namespaces,
     filters: seccomp::Filters,
     restarts: Vec<StasisRestartEntry>,
     tasks: Vec<StasisTaskEntry>,
@@ -93,7 +96,8 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
     let freezing = started.elapsed();
     fault::point("frozen")?;
     check::tree(&tree, options)?;
-    let mut collected = collect(&mut tree, options, &out)?;
+    let namespaces = Namespaces::read(&tree)?;
+    let mut collected = collect(&mut tree, options, namespaces, &out)?;
     let sharing = sharing::find(&tree, &collected.processes)?;
     fault::point("collected")?;
     let drained = Instant::now();
@@ -120,26 +124,38 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
 }
 
 /// Asks for everything but the contents of memory, and writes the core images meanwhile.
-fn collect<'a>(tree: &mut [Process], options: &'a DumpOptions, out: &NewImageDir) -> Result<Collected<'a>> {
+fn collect<'a>(
+    tree: &mut [Process],
+    options: &'a DumpOptions,
+    namespaces: Namespaces,
+    out: &NewImageDir,
+) -> Result<Collected<'a>> {
     let names = write::names(tree);
     std::thread::scope(|scope| {
         let writer = CoreWriter::start(scope, out, names);
-        let collected = collect_all(tree, options, &writer);
+        let collected = collect_all(tree, options, namespaces, &writer);
         // Of two errors the first to happen explains the other.
         collected.and_then(|collected| writer.finish().map(|()| collected))
     })
 }
 
-fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &CoreWriter<'_>) -> Result<Collected<'a>> {
+fn collect_all<'a>(
+    tree: &mut [Process],
+    options: &'a DumpOptions,
+    namespaces: Namespaces,
+    writer: &CoreWriter<'_>,
+) -> Result<Collected<'a>> {
     let mut collected = Collected {
         processes: Vec::with_capacity(tree.len()),
         files: files::Files::new(options),
         tables: Vec::new(),
-        segments: memory::Segments::default(),
+        segments: namespaces.segments(),
+        namespaces,
         filters: seccomp::Filters::default(),
         restarts: Vec::new(),
         tasks: Vec::new(),
     };
+    collected.files.cx.queues = collected.namespaces.take_queues();
     collected.files.cx.tree = tree.iter().map(|process| process.pid).collect();
     let threads = tree.iter().flat_map(|process| process.threads.iter().map(|thread| thread.seized.tid()));
     collected.files.cx.threads = threads.filter(|tid| !collected.files.cx.tree.contains(tid)).collect();
@@ -163,14 +179,18 @@ fn collect_all<'a>(tree: &mut [Process], options: &'a DumpOptions, writer: &Core
             });
             continue;
         };
-        let of_process = collect_process(process, outside, shared.ids(live), &mut collected, writer)?;
+        let of_process =
+            collect_process(process, outside, shared.ids(live, &collected.namespaces), &mut collected, writer)?;
         collected.processes.push(of_process);
         live += 1;
     }
     let table = |id| collected.tables.iter().find(|(of, _)| *of == id).map(|(_, table)| table.as_slice());
     let of_task = |p: &OfProcess| Some((p.speaker, table(p.ids.as_ref()?.files_id)?));
     let tables = collected.processes.iter().filter_map(of_task).collect();
+    collected.files.find_queued()?;
     collected.files.find_watched(&tables)?;
+    collected.files.cx.queues.iter().try_for_each(|queues| queues.check(&collected.files.cx.tree))?;
+    collected.namespaces.finish(&mut collected.segments)?;
     let of_process = |p: &OfProcess| Some((p.pid, p.speaker, table(p.ids.as_ref()?.files_id)?));
     let tables: Vec<_> = collected.processes.iter().filter_map(of_process).collect();
     collected.files.settle(&tables)?;
@@ -214,9 +234,11 @@ impl Shared {
         Ok(shared)
     }
 
-    fn ids(&self, live: usize) -> crate::image::proto::TaskKobjIdsEntry {
+    fn ids(&self, live: usize, namespaces: &Namespaces) -> crate::image::proto::TaskKobjIdsEntry {
         let own = (self.vm[live], self.files[live], self.fs[live], self.sighand[live]);
-        write::kobj_ids(own)
+        let mut ids = write::kobj_ids(own);
+        namespaces.number(&mut ids);
+        ids
     }
 }
 
@@ -249,23 +271,17 @@ fn collect_process(
     let fs = collected.files.directories(process)?;
     let exe = collected.files.executable(process)?;
     let posix = timers::read(&process.dir, &mut buffer)?;
-    let (of_process, of_threads) = {
+    let (mut of_process, of_threads) = {
         let (at, bytes) = vdso.as_ref().ok_or_else(|| {
             Error::unsupported(format!("process {pid}"), "it has no vDSO, where the engine would put its stub")
         })?;
         let hole = |len| memory::hole(&areas, len);
         let locked = process.status.vm_locked.unwrap_or(0) > 0;
-        let eventfds = std::mem::take(&mut collected.files.cx.eventfds);
         let room =
             inside::Room { locked, vdso: RemoteAddr(*at), vdso_bytes: bytes, leftover: leftover.as_ref(), hole: &hole };
-        let rings = aio::rings(&areas);
-        aio::settle(pid, &rings, collected.files.cx.options.common.timeout)?;
-        let io_uring = !collected.files.cx.rings.found.is_empty();
-        let about = inside::About { timers: &posix, eventfds: &eventfds, rings: &rings, io_uring };
-        inside::ask(process, &about, &room)?
+        ask(process, &posix, &areas, &room, ids.files_id, collected)?
     };
     refuse_own_rings(process, &of_threads)?;
-    collected.files.set_semaphores(&of_process.semaphores);
     let memory =
         memory::collect(process, &areas, leftover.as_ref(), vdso, &mut collected.files, &mut collected.segments)?;
     let seccomp = process.threads.iter().map(|t| collected.filters.of_thread(t)).collect::<Result<Vec<_>>>()?;
@@ -274,6 +290,7 @@ fn collect_process(
     if let Some(task) = extras.tasks.first_mut() {
         task.vma_names = memory.names;
         task.vma_flags = memory.flags;
+        task.adjustments = std::mem::take(&mut of_process.adjustments);
         task.vdso_written = memory.vdso_written.then_some(true);
         task.guards = memory.guards.iter().map(|&(start, end)| StasisGuard { start, end }).collect();
     }
@@ -290,6 +307,46 @@ fn collect_process(
         runs: memory.runs,
         vdso: memory.vdso,
     })
+}
+
+/// Asks a process and its threads, and takes note of what they say of files and IPC objects. `table` is the number of its
+/// descriptor table.
+fn ask(
+    process: &mut Process,
+    posix: &[timers::Timer],
+    areas: &[smaps::Area],
+    room: &inside::Room<'_>,
+    table: u32,
+    collected: &mut Collected<'_>,
+) -> Result<(inside::OfProcess, Vec<inside::OfThread>)> {
+    let Collected { namespaces, files, tables, .. } = collected;
+    let eventfds = std::mem::take(&mut files.cx.eventfds);
+    let table = tables.iter().find(|(id, _)| *id == table).map(|(_, table)| table.as_slice());
+    let notices = match &files.cx.queues {
+        Some(queues) => {
+            let signals = &process.status.signals;
+            let pending = signals.pending | signals.shared_pending;
+            queues.questions(process.pid, table.unwrap_or_default(), &files.entries, pending)?
+        }
+        None => Vec::new(),
+    };
+    let rings = aio::rings(areas);
+    aio::settle(process.speaker(), &rings, files.cx.options.common.timeout)?;
+    let about = inside::About {
+        timers: posix,
+        eventfds: &eventfds,
+        semaphores: namespaces.asked_of(process),
+        notices: &notices,
+        rings: &rings,
+        io_uring: !files.cx.rings.found.is_empty(),
+    };
+    let (mut of_process, of_threads) = inside::ask(process, &about, room)?;
+    files.set_semaphores(&of_process.semaphores);
+    namespaces.check_adjustments(process.pid, &mut of_process.adjustments)?;
+    for answer in std::mem::take(&mut of_process.notices) {
+        files.cx.queues.iter_mut().for_each(|queues| queues.learn(answer.clone()));
+    }
+    Ok((of_process, of_threads))
 }
 
 /// Refuses threads that enter an io_uring instance by a number of their own.

@@ -19,8 +19,13 @@ use std::os::unix::fs::FileExt;
 
 /// Whether an area's own pages are in the images of the process.
 pub fn has_private_pages(entry: &VmaEntry) -> bool {
-    let without =
-        status::VDSO | status::VVAR | status::VSYSCALL | status::FILE_SHARED | status::ANON_SHARED | status::AIO_RING;
+    let without = status::VDSO
+        | status::VVAR
+        | status::VSYSCALL
+        | status::FILE_SHARED
+        | status::ANON_SHARED
+        | status::AIO_RING
+        | status::SYSV;
     entry.status & without == 0 && entry.flags & vma::MAP_DROPPABLE as u32 == 0
 }
 

@@ -20,7 +20,7 @@ const IMAGE_VERSION: u32 = 2;
 /// `pagemap_entry.flags`: the pages are in the pages file.
 const PRESENT: u32 = 4;
 
-/// Namespaces in CRIU's order of numbers; all tasks are in the engine's own.
+/// Namespaces in CRIU's order of numbers: the engine's own.
 pub fn kobj_ids((vm_id, files_id, fs_id, sighand_id): (u32, u32, u32, u32)) -> TaskKobjIdsEntry {
     TaskKobjIdsEntry {
         vm_id,
@@ -168,6 +168,7 @@ pub fn images(out: &NewImageDir, tree: &[Process], mut collected: Collected<'_>)
     let links = files.cx.write(&mut files.entries, out)?;
     out.write_all(kinds::FILES.single(), &files.entries)?;
     out.write_one(kinds::SECCOMP.single(), &collected.filters.finish())?;
+    collected.namespaces.write(out)?;
     out.write_one(kinds::TIMENS.of(0u32), &clocks()?)?;
     if !collected.restarts.is_empty() {
         out.write_all(kinds::STASIS_RESTART.single(), &collected.restarts)?;

@@ -9,11 +9,13 @@ use super::locks::Locks;
 use super::memfd;
 use super::mounts::Mounts;
 use super::pipe_data::{Contents, Pipes};
+use super::sk_unix;
 use super::userfaultfd::{self, Userfaults};
 use super::watched::{Finder, Watcher};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FileEntry, FownEntry, StasisFileEntry, StasisUserfaultfdRange};
 use crate::image::{ImageDir, NewImageDir, kinds};
+use crate::ns::mqueue::Queues;
 use crate::options::{DumpOptions, InheritKey, RestoreOptions};
 use crate::sys::pidfd::Ended;
 use crate::sys::{self, Errno, Pid};
@@ -39,6 +41,8 @@ pub struct DumpContext<'a> {
     pub userfaults: Userfaults,
     /// The entries of BPF maps.
     pub maps: Entries,
+    /// Unix sockets, and what waits in queues.
+    pub sockets: sk_unix::Found,
     /// Locks found.
     pub locks: Locks,
     /// What the files have that CRIU's messages have no field for.
@@ -55,6 +59,8 @@ pub struct DumpContext<'a> {
     pub late: HashSet<u32>,
     /// Eventfds of the task whose descriptors are being dumped that are to be asked for their mode.
     pub eventfds: Vec<super::eventfd::Unsaid>,
+    /// Message queues of the tree's own IPC namespace, where it has one.
+    pub queues: Option<Queues>,
     /// Files that a kind needs beside the one that it dumps; whoever called it takes them from here.
     pub more: Vec<FileEntry>,
     /// The next file id that is free.
@@ -77,6 +83,7 @@ impl<'a> DumpContext<'a> {
             rings: Rings::default(),
             userfaults: Userfaults::default(),
             maps: Entries::default(),
+            sockets: sk_unix::Found::default(),
             locks: Locks::default(),
             extras: Vec::new(),
             epolls: Vec::new(),
@@ -85,6 +92,7 @@ impl<'a> DumpContext<'a> {
             threads: HashSet::new(),
             late: HashSet::new(),
             eventfds: Vec::new(),
+            queues: None,
             more: Vec::new(),
             next_id: 1,
             mounts: None,
@@ -133,8 +141,13 @@ impl DumpContext<'_> {
         if !more.is_empty() {
             out.write_all(kinds::STASIS_PIPE.single(), &more)?;
         }
+        self.sockets.write(out)?;
         if !self.extras.is_empty() {
             out.write_all(kinds::STASIS_FILE.single(), &self.extras)?;
+        }
+        let queues = self.queues.iter().map(|queues| queues.entries.as_slice()).find(|entries| !entries.is_empty());
+        if let Some(queues) = queues {
+            out.write_all(kinds::STASIS_MQUEUE.single(), queues)?;
         }
         self.memfds.write(out)?;
         if !self.locks.entries.is_empty() {
@@ -166,6 +179,8 @@ pub struct RestoreContext<'a> {
     pub extras: HashMap<u32, StasisFileEntry>,
     /// Stand-ins for processes that are gone, by the inodes of their pidfds.
     pub ended: HashMap<u32, Ended>,
+    /// Open message queues, by the ids of their files: made when the tree's IPC namespace was.
+    pub queues: HashMap<u32, OwnedFd>,
     /// The pipes made so far.
     pub pipes: Pipes,
     /// The same for fifos.
@@ -180,6 +195,8 @@ pub struct RestoreContext<'a> {
     pub memfds: memfd::Restorer,
     /// What is watched, by the ids of the files.
     pub targets: HashMap<u32, Arc<OwnedFd>>,
+    /// Unix sockets, and what belongs in queues.
+    pub sockets: sk_unix::Sockets,
     late: Vec<(OwnedFd, Late)>,
     last: Vec<Last>,
 }
@@ -218,6 +235,7 @@ impl<'a> RestoreContext<'a> {
             threads: HashSet::new(),
             extras: images.read_all(kinds::STASIS_FILE.single())?.into_iter().map(|more| (more.id, more)).collect(),
             ended: HashMap::new(),
+            queues: HashMap::new(),
             pipes: Pipes::load(images, kinds::PIPES_DATA.single(), false)?,
             fifos: Pipes::load(images, kinds::FIFO_DATA.single(), true)?,
             userfaults: HashMap::new(),
@@ -225,6 +243,7 @@ impl<'a> RestoreContext<'a> {
             ghosts: ghost::Restorer::load(images)?,
             memfds: memfd::Restorer::load(images)?,
             targets: HashMap::new(),
+            sockets: sk_unix::Sockets::load(images)?,
             late: Vec::new(),
             last: Vec::new(),
         })
@@ -270,6 +289,13 @@ impl<'a> RestoreContext<'a> {
         Ok(())
     }
 
+    /// Lets the names stand that were made, and takes those away that were made for the moment: to be called when
+    /// nothing can fail any more.
+    pub fn commit(&mut self) -> Result<()> {
+        self.sockets.commit();
+        self.ghosts.commit()
+    }
+
     /// Does something when [`RestoreContext::finish`] is called.
     pub fn at_last(&mut self, what: impl FnOnce() -> Result<()> + Send + Sync + 'static) {
         self.last.push(Box::new(what));
@@ -287,11 +313,13 @@ impl<'a> RestoreContext<'a> {
         self.open.clear();
         self.targets.clear();
         self.ended.clear();
+        self.queues.clear();
         self.pipes.close();
         self.fifos.close();
         self.maps.close();
         self.ghosts.close();
         self.memfds.close();
+        self.sockets.close();
     }
 }
 

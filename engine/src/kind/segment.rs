@@ -13,9 +13,9 @@ pub fn map(images: &ImageDir, id: u64) -> Result<Option<PageMap>> {
     Ok(PageMap::read(images, kinds::PAGEMAP_SHMEM.of(id), sys::page_size())?)
 }
 
-/// Writes the pages of a map into a segment of `size` bytes, which may end within a page. `huge`: it is of huge pages,
-/// which take no writes.
-pub fn fill(images: &ImageDir, map: &PageMap, file: BorrowedFd<'_>, size: u64, huge: bool) -> Result<()> {
+/// Writes the pages of a map into a segment of `size` bytes, which may end within a page. `mapped`: through a mapping,
+/// as huge pages, which take no writes, and segments that must not grow to the end of their last page.
+pub fn fill(images: &ImageDir, map: &PageMap, file: BorrowedFd<'_>, size: u64, mapped: bool) -> Result<()> {
     if map.saved == 0 {
         return Ok(());
     }
@@ -36,8 +36,10 @@ pub fn fill(images: &ImageDir, map: &PageMap, file: BorrowedFd<'_>, size: u64, h
             let part = (len - done).min(buffer.len() as u64) as usize;
             pages.read_exact_at(&mut buffer[..part], offset + done).doing(|| "read saved pages")?;
             let at = run.vaddr + done;
-            match huge {
-                true => sys::map::copy_into(target.as_fd(), size, at, &buffer[..part]).doing(|| "fill huge pages")?,
+            match mapped {
+                true => {
+                    sys::map::copy_into(target.as_fd(), size, at, &buffer[..part]).doing(|| "fill a mapped segment")?
+                }
                 false => target.write_all_at(&buffer[..part], at).doing(|| "fill shared memory")?,
             }
             done += part as u64;

@@ -120,8 +120,8 @@ impl Batch {
 
     /// Whether the task, which runs, has made the last call.
     pub(super) fn is_through(&self, pid: Pid) -> sys::Result<bool> {
-        let last_result = (self.entries.len().saturating_sub(1) * size_of::<Entry>() + 56) as u64;
-        sys::mem::read_word(pid, self.at.plus(last_result)).map(|ret| ret as i64 != NOT_RUN)
+        let last_result = self.result_at(self.entries.len().saturating_sub(1));
+        sys::mem::read_word(pid, last_result).map(|ret| ret as i64 != NOT_RUN)
     }
 
     /// Writes entries and data into the task.
@@ -192,6 +192,21 @@ impl Batch {
     pub fn result(&self, call: Handle) -> sys::Result<u64> {
         let ret = self.entries[call.0].ret;
         if is_error(ret) { Err(Errno::from_raw(-ret as i32)) } else { Ok(ret as u64) }
+    }
+
+    /// Where the `n`-th argument of call number `call` is, which need not be added yet: an earlier one may fill it in.
+    pub fn argument_at(&self, call: usize, n: usize) -> RemoteAddr {
+        self.at.plus((call * size_of::<Entry>() + 8 + 8 * n) as u64)
+    }
+
+    /// Where the result of call number `call` is.
+    pub fn result_at(&self, call: usize) -> RemoteAddr {
+        self.at.plus((call * size_of::<Entry>() + 56) as u64)
+    }
+
+    /// An argument as it is now.
+    pub fn argument(&self, call: Handle, n: usize) -> u64 {
+        self.entries[call.0].args[n]
     }
 
     /// The bytes that now stand where [`Batch::room`] or [`Batch::put`] pointed.

@@ -3,10 +3,12 @@
 
 use super::crew::Program;
 use super::load::Images;
+use super::namespaces;
 use super::tree::Tree;
 use crate::error::{Error, Result};
 use crate::image::kinds;
 use crate::kind::{self, eventpoll, io_uring, locks};
+use crate::ns::mqueue;
 use std::collections::HashSet;
 
 /// Sets the locks that each process holds, and what else only the task itself can do with its descriptors.
@@ -34,9 +36,11 @@ pub fn run(images: &Images, tree: &Tree) -> Result<()> {
         if let Some(live) = &task.live {
             let table = &images.tables[&live.ids.files_id];
             calls.extend(eventpoll::register_signals(table, &images.files, &mut registered));
+            calls.extend(mqueue::register(&images.queues, task.pid(), table, &images.files)?);
             calls.extend(io_uring::register_buffers(task.pid(), table, &more, &mut buffered)?);
         }
         calls.extend(locks::attach(&held, task.pid())?);
+        calls.extend(namespaces::adjustments(images, i)?);
         if calls.is_empty() {
             continue;
         }

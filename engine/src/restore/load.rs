@@ -3,11 +3,13 @@
 use crate::core_image;
 use crate::error::{Error, Result};
 use crate::image::proto::{
-    CoreEntry, CredsEntry, FdTypes, FdinfoEntry, FileEntry, FsEntry, MmEntry, PstreeEntry, SeccompFilter,
-    StasisRestartEntry, StasisTaskEntry, StasisVmaFlags, TaskCoreEntry, TaskKobjIdsEntry,
+    CoreEntry, CredsEntry, FdTypes, FdinfoEntry, FileEntry, FsEntry, InventoryEntry, MmEntry, PstreeEntry,
+    SeccompFilter, StasisMqueueEntry, StasisRestartEntry, StasisTaskEntry, StasisVmaFlags, TaskCoreEntry,
+    TaskKobjIdsEntry, UtsnsEntry,
 };
 use crate::image::{ImageDir, PageMap, Verify, kinds};
 use crate::kind::segment;
+use crate::ns;
 use crate::sys::{self, Pid};
 use crate::vma::status;
 use std::collections::{HashMap, HashSet};
@@ -24,6 +26,14 @@ pub struct Images {
     pub tables: HashMap<u32, Vec<FdinfoEntry>>,
     /// Page maps of shared memory without a file by id.
     pub segments: HashMap<u64, PageMap>,
+    /// The namespaces that the tree had to itself.
+    pub namespaces: ns::Numbers,
+    /// What was in the IPC namespace that the tree had to itself.
+    pub ipc: Option<ns::ipc::Images>,
+    /// The POSIX message queues in it.
+    pub queues: Vec<StasisMqueueEntry>,
+    /// The names in its UTS namespace.
+    pub uts: Option<UtsnsEntry>,
     /// Seccomp filters by number.
     pub filters: Vec<SeccompFilter>,
 }
@@ -91,7 +101,7 @@ pub fn load(path: &std::path::Path) -> Result<Images> {
     if !dir.verify(Verify::Small)? {
         tracing::info!("the images have no manifest: made by CRIU, taken as they are");
     }
-    dir.inventory()?;
+    let inventory = dir.inventory()?;
     check_machine(&dir)?;
     let restarts = optional_all(&dir, kinds::STASIS_RESTART.single())?;
     let mut restarts: HashMap<u32, StasisRestartEntry> = restarts.into_iter().map(|r| (r.tid, r)).collect();
@@ -101,6 +111,9 @@ pub fn load(path: &std::path::Path) -> Result<Images> {
     for entry in in_order(dir.read_all(kinds::PSTREE.single())?)? {
         tasks.push(load_task(&dir, entry, &mut restarts, &mut extras)?);
     }
+    let numbers = namespaces(&inventory, &tasks)?;
+    let ipc = numbers.ipc.map(|number| ns::ipc::Images::load(&dir, number)).transpose()?;
+    let uts = numbers.uts.map(|number| dir.read_one(kinds::UTSNS.of(number))).transpose()?;
     let mut tables = HashMap::new();
     for live in tasks.iter().filter_map(|t| t.live.as_ref()) {
         let id = live.ids.files_id;
@@ -116,11 +129,28 @@ pub fn load(path: &std::path::Path) -> Result<Images> {
         tables,
         segments: HashMap::new(),
         filters: seccomp.seccomp_filters,
+        namespaces: numbers,
+        ipc,
+        queues: optional_all(&dir, kinds::STASIS_MQUEUE.single())?,
+        uts,
         dir,
     };
     images.load_segments()?;
     images.complete_memfds();
     Ok(images)
+}
+
+/// The namespaces that the tree had to itself: all of its processes are in the same.
+fn namespaces(inventory: &InventoryEntry, tasks: &[TaskImage]) -> Result<ns::Numbers> {
+    let Some(engine) = &inventory.root_ids else { return Ok(ns::Numbers::default()) };
+    let mut all = tasks.iter().filter_map(|task| Some((task.pid(), ns::Numbers::of(engine, &task.live.as_ref()?.ids))));
+    let Some((_, numbers)) = all.next() else { return Ok(ns::Numbers::default()) };
+    match all.find(|(_, other)| *other != numbers) {
+        None => Ok(numbers),
+        Some((pid, _)) => {
+            Err(Error::state(format!("process {pid} of the images is in other namespaces than the root")))
+        }
+    }
 }
 
 /// Reads all entries of a file that need not be there.
@@ -292,6 +322,8 @@ impl Images {
             let shared = live.mm.vmas.iter().filter(|v| v.status & status::ANON_SHARED != 0);
             ids.extend(shared.map(|v| v.shmid));
         }
+        let sysv = self.ipc.iter().flat_map(|ipc| &ipc.segments);
+        ids.extend(sysv.filter(|(s, _)| s.in_pagemaps == Some(true)).map(|(s, _)| u64::from(s.desc.id)));
         for id in ids {
             if let Some(map) = segment::map(&self.dir, id)? {
                 self.segments.insert(id, map);

@@ -6,7 +6,9 @@ use super::cow::{Plan, State};
 use super::crew::{Program, run_all};
 use super::load::{Images, LiveImage, TaskImage};
 use super::moves::Move;
+use super::namespaces;
 use super::needs::{self, Need, Needs, Numbers};
+use super::seed::Layout;
 use super::spans::Spans;
 use super::tree::Tree;
 use super::vdso::{self, Running};
@@ -36,7 +38,8 @@ pub fn build(images: &Images, tree: &Tree, needs: &Needs, plan: &Plan) -> Result
         let inherited = inherit(&mut program, live, plan, i);
         inherited.clear(&mut program);
         fit.place(&mut program, &running);
-        own(&mut program, task, live, &needs.numbers, &inherited)?;
+        let whole = Whole { images, layout: &tree.layout, task, live, numbers: &needs.numbers };
+        own(&mut program, &whole, &inherited)?;
         programs.push((member, program));
         fits.push((member, fit));
     }
@@ -136,16 +139,20 @@ impl Inherited {
     }
 }
 
+/// A task, and what its areas are mapped from.
+struct Whole<'a> {
+    images: &'a Images,
+    layout: &'a Layout,
+    task: &'a TaskImage,
+    live: &'a LiveImage,
+    numbers: &'a Numbers,
+}
+
 /// Maps and fills what is a task's own. All children are there: none inherits what is said of huge pages here.
-fn own(
-    program: &mut Program,
-    task: &TaskImage,
-    live: &LiveImage,
-    numbers: &Numbers,
-    inherited: &Inherited,
-) -> Result<()> {
+fn own(program: &mut Program, whole: &Whole<'_>, inherited: &Inherited) -> Result<()> {
+    let Whole { task, live, numbers, .. } = *whole;
     for vma in &live.mm.vmas {
-        complete(program, task, vma, numbers, inherited)?;
+        complete(program, whole, vma, inherited)?;
     }
     fill(program, live, numbers, inherited)?;
     if live.mm.thp_disabled == Some(true) {
@@ -164,16 +171,10 @@ fn own(
 }
 
 /// Maps what of an area was not inherited; what was gets its protection.
-fn complete(
-    program: &mut Program,
-    task: &TaskImage,
-    vma: &VmaEntry,
-    numbers: &Numbers,
-    inherited: &Inherited,
-) -> Result<()> {
+fn complete(program: &mut Program, whole: &Whole<'_>, vma: &VmaEntry, inherited: &Inherited) -> Result<()> {
     let mut kept: Vec<_> = inherited.kept.over(vma.start, vma.end).collect();
     if kept.is_empty() {
-        return map(program, task, vma, numbers);
+        return map(program, whole, vma);
     }
     if let Some(last) = kept.last_mut().filter(|last| last.end < vma.end) {
         let args = [vma.start, last.end - vma.start, vma.end - vma.start, 0];
@@ -191,12 +192,16 @@ fn is_special(vma: &VmaEntry) -> bool {
     vma.status & (status::VDSO | status::VVAR | status::VSYSCALL | status::AIO_RING | status::IO_URING) != 0
 }
 
-fn map(program: &mut Program, task: &TaskImage, vma: &VmaEntry, numbers: &Numbers) -> Result<()> {
+fn map(program: &mut Program, whole: &Whole<'_>, vma: &VmaEntry) -> Result<()> {
+    let Whole { task, numbers, .. } = *whole;
     if is_special(vma) {
         return Ok(());
     }
+    if vma.status & status::SYSV != 0 {
+        return namespaces::attach(program, whole.images, whole.layout, whole.live, vma);
+    }
     let known = status::FILE_PRIVATE | status::FILE_SHARED | status::ANON_PRIVATE | status::ANON_SHARED;
-    let refused = status::SYSV | status::SOCKET | status::SHADOW_STACK | status::UPROBES;
+    let refused = status::SOCKET | status::SHADOW_STACK | status::UPROBES;
     if vma.status & known == 0 || vma.status & refused != 0 {
         let what = format!(
             "process {}: the area {:x}-{:x} is of a kind that is not supported yet",

@@ -1,6 +1,7 @@
 //! The restore: tree → memory → files → threads → identity → release. [`run`] is the list of its stages; each ends
 //! before the next begins, and what it made is gone if a later one fails.
 
+mod actors;
 mod aio;
 mod attach;
 mod classes;
@@ -14,6 +15,7 @@ mod late;
 mod load;
 mod memory;
 mod moves;
+mod namespaces;
 mod needs;
 mod pids;
 mod release;
@@ -70,7 +72,8 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     inherited::tell(&images)?;
     let mut tree = tree::grow(&images, options, &needs, &plan)?;
     let forking = started.elapsed();
-    files::open_rest(&images, &late, &mut cx)?;
+    let made = namespaces::build(&images, &mut cx)?;
+    files::open_rest(&images, &tree, &late, &mut cx)?;
     fault::point("files")?;
     memory::build_and_verify(&images, &tree, &needs, &plan)?;
     aio::restore(&images, &tree, &needs)?;
@@ -85,6 +88,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     threads::spawn(&images, &mut tree)?;
     late.run(&images, &tree, &mut cx)?;
     attach::run(&images, &tree)?;
+    namespaces::finish(&images, made)?;
     let own = threads::Defaults::read()?;
     release::bury(&images, &mut tree, &own.creds)?;
     // Actions before any queue: setting one to "ignore" empties the queues of all threads.
@@ -96,7 +100,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     seccomp::install(&images, &tree)?;
     cx.settle()?;
     release::prepare(&images, &tree, options.leave_stopped)?;
-    cx.ghosts.commit()?;
+    cx.commit()?;
     cx.finish()?;
     let processes = images.tasks.len();
     fault::point("release")?;

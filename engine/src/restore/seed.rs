@@ -2,7 +2,7 @@
 //! memory is in it. Its code is the stub; its work area, an anonymous mapping that it moves into at once, is the same
 //! in every task of the tree, at addresses that no image uses.
 
-use super::load::Images;
+use super::load::{Images, LiveImage};
 use crate::error::{Doing, Error, Result};
 use crate::sys::{self, RemoteAddr};
 use nix::fcntl::OFlag;
@@ -59,6 +59,27 @@ impl Layout {
             return Err(Error::state("the address spaces of the images leave no common hole for the restore"));
         }
         Ok(Layout { load: at, area: at + 4 * sys::page_size(), ..layout })
+    }
+
+    /// A hole of `len` bytes in one address space, beside the seed, whatever is still to be mapped there.
+    pub fn hole_beside(&self, live: &LiveImage, len: u64) -> Result<u64> {
+        const LOWEST: u64 = 1 << 24;
+        const ALIGN: u64 = 1 << 21;
+        let seed = (self.load, self.area + self.len());
+        let brk = (live.mm.mm_start_brk, live.mm.mm_brk);
+        let mut used: Vec<(u64, u64)> = live.mm.vmas.iter().map(|v| (v.start, v.end)).chain([brk, seed]).collect();
+        used.sort_unstable();
+        let mut at = LOWEST;
+        for (start, end) in used {
+            if at.checked_add(len).is_some_and(|hole| hole <= start) {
+                return Ok(at);
+            }
+            at = at.max(end.checked_next_multiple_of(ALIGN).unwrap_or(u64::MAX));
+        }
+        match at.checked_add(len).is_some_and(|end| end <= sys::task_size() / 2) {
+            true => Ok(at),
+            false => Err(Error::state(format!("an address space of the images has no hole of {len} bytes"))),
+        }
     }
 
     /// Bytes of the work area.

@@ -184,9 +184,9 @@ impl<'a> Grower<'a> {
         let program = seed::program(&self.layout)?;
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing(|| "make a pipe")?;
         let gate = (read.as_fd(), write.as_fd());
-        let child =
-            super::pids::when_given_back(pid, || sys::clone::spawn_seed(pid, program.as_fd(), gate, self.parent()))
-                .map_err(|errno| cannot_clone(pid, errno))?;
+        let namespaces = self.images.namespaces.clone_flags();
+        let spawn = || sys::clone::spawn_seed(pid, program.as_fd(), gate, self.parent(), namespaces);
+        let child = super::pids::when_given_back(pid, spawn).map_err(|errno| cannot_clone(pid, errno))?;
         let guard = Newborn(Some(child));
         ptrace::seize(child, OPTIONS).doing(|| format!("attach to the new process {child}"))?;
         nix::unistd::write(&write, b"g").doing(|| "start the new process")?;

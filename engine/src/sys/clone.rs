@@ -37,21 +37,25 @@ pub enum Parent {
 
 /// Clones a child with the pid `pid` that executes the ELF file `program` once a byte can be read from `start`, and
 /// ends when nobody holds `starter`, the other end of that pipe, any more.
+/// `namespaces` are the CLONE_NEW* bits of those that it is born into.
 pub fn spawn_seed(
     pid: Pid,
     program: BorrowedFd<'_>,
     gate: (BorrowedFd<'_>, BorrowedFd<'_>),
     parent: Parent,
+    namespaces: u64,
 ) -> Result<Pid> {
     if parent != Parent::OfOrphans {
-        return clone_seed(pid, program, gate, parent);
+        return clone_seed(pid, program, gate, parent, namespaces);
     }
     let args = CloneArgs { exit_signal: libc::SIGCHLD as u64, ..CloneArgs::default() };
     // SAFETY: clone3 without CLONE_VM is a fork. The child makes only async-signal-safe calls and never returns.
     let between = unsafe {
         match libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) {
             -1 => return Err(Errno::last()),
-            0 => libc::_exit(clone_seed(pid, program, gate, parent).map_or_else(|errno| errno as i32, |_| 0)),
+            0 => {
+                libc::_exit(clone_seed(pid, program, gate, parent, namespaces).map_or_else(|errno| errno as i32, |_| 0))
+            }
             between => Pid::from_raw(between as i32),
         }
     };
@@ -73,11 +77,12 @@ fn clone_seed(
     program: BorrowedFd<'_>,
     (start, starter): (BorrowedFd<'_>, BorrowedFd<'_>),
     parent: Parent,
+    namespaces: u64,
 ) -> Result<Pid> {
     let set_tid: libc::pid_t = pid.as_raw();
     let sibling = parent == Parent::OfEngine;
     let args = CloneArgs {
-        flags: if sibling { libc::CLONE_PARENT as u64 } else { 0 },
+        flags: namespaces | if sibling { libc::CLONE_PARENT as u64 } else { 0 },
         exit_signal: if sibling { 0 } else { libc::SIGCHLD as u64 },
         set_tid: &raw const set_tid as u64,
         set_tid_size: 1,

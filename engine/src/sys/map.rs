@@ -39,3 +39,19 @@ pub fn copy_into(file: std::os::fd::BorrowedFd<'_>, size: u64, at: u64, bytes: &
     // SAFETY: the mapping made above, of which no reference exists.
     check(unsafe { libc::munmap(base, size as usize) }.into()).map(drop)
 }
+
+/// Copies bytes from `at` of a file, the beginning of a page, through a mapping of it: also what stands behind its size in
+/// its last page.
+pub fn copy_from(file: std::os::fd::BorrowedFd<'_>, at: u64, bytes: &mut [u8]) -> Result<()> {
+    use std::os::fd::AsRawFd;
+    let (null, fd) = (std::ptr::null_mut(), file.as_raw_fd());
+    // SAFETY: a new mapping at an address of the kernel's choice; nothing else uses it.
+    let base = unsafe { libc::mmap(null, bytes.len(), libc::PROT_READ, libc::MAP_SHARED, fd, at as libc::off_t) };
+    if base == libc::MAP_FAILED {
+        return Err(Errno::last());
+    }
+    // SAFETY: the mapping is as long as the buffer. All its pages but the last lie within the file, and that one in part.
+    unsafe { base.cast::<u8>().copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
+    // SAFETY: the mapping made above, of which no reference exists.
+    check(unsafe { libc::munmap(base, bytes.len()) }.into()).map(drop)
+}

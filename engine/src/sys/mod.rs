@@ -1,20 +1,24 @@
 //! Every unsafe line of the engine that talks to the kernel: thin wrappers of the calls that nix lacks, each with the
 //! kernel's own words and units. Nothing here decides anything.
 
+pub mod acting;
 pub mod bpf;
 pub mod clone;
 pub mod event;
 pub mod file;
 pub mod handle;
+pub mod ipc;
 pub mod kcmp;
 pub mod map;
 pub mod mem;
+pub mod mqueue;
 pub mod notify;
 pub mod pagemap;
 pub mod pidfd;
 pub mod probe;
 pub mod process;
 pub mod ptrace;
+pub mod socket;
 pub mod task;
 pub mod undo;
 pub mod uring;

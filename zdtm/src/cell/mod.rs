@@ -1,4 +1,5 @@
-//! A cell: pid, mount and IPC namespaces of their own for one run of one case.
+//! A cell: pid, mount and IPC namespaces of their own for one run of one case. Of the flavour `ns`, the case's tree has
+//! IPC and UTS namespaces apart from those of the engine.
 //!
 //! Four processes make it. The harness starts the *worker*, which opens the namespaces and starts the *init*, pid 1 of
 //! the cell and reaper of all in it; the init runs the route and starts the case and the engine. Pids of parallel runs
@@ -11,7 +12,7 @@ pub mod start;
 pub mod tree;
 pub mod worker;
 
-use crate::cli::{Restorer, Session};
+use crate::cli::{Flavour, Restorer, Session};
 use crate::damage::Damage;
 use crate::route::Route;
 use anyhow::Context as _;
@@ -25,6 +26,8 @@ use std::path::{Path, PathBuf};
 pub struct Spec {
     /// `area/case`.
     pub case: String,
+    /// The surroundings of the tree.
+    pub flavour: Flavour,
     /// The way through dumps and restores.
     pub route: Route,
     /// The run's directory: `scratch/`, `img-N/`, logs.

@@ -53,7 +53,7 @@ impl Tree {
         let scratch = self.spec.scratch();
         let log = OpenOptions::new().append(true).create(true).open(scratch.join("log"))?;
         let child = Command::new("/proc/self/exe")
-            .args(["__start", "--session", self.spec.session.name()])
+            .args(["__start", "--session", self.spec.session.name(), "--flavour", self.spec.flavour.name()])
             .args([self.spec.cases.as_os_str(), self.spec.case.as_ref(), scratch.as_os_str()])
             .env(PATIENCE, self.spec.patience.to_string())
             .stdin(Stdio::null())
