@@ -26,6 +26,8 @@ use crate::error::{Doing, Error, Result};
 use crate::fault;
 use crate::image::NewImageDir;
 use crate::image::proto::{FdinfoEntry, FsEntry, MmEntry, StasisGuard, StasisRestartEntry, StasisTaskEntry};
+use crate::kind;
+use crate::kind::tty::Member;
 use crate::options::{AfterDump, CpuCap, DumpOptions};
 use crate::parallel;
 use crate::proc::{smaps, task, timers};
@@ -161,6 +163,12 @@ fn collect_all<'a>(
     collected.files.cx.threads = threads.filter(|tid| !collected.files.cx.tree.contains(tid)).collect();
     let shared = Shared::find(tree)?;
     let outside = parallel::map(tree, |p| (!p.is_zombie()).then(|| OutsideProcess::read(p)).transpose())?;
+    let descriptors = |(process, outside): (&Process, &Option<OutsideProcess>)| {
+        let outside = outside.as_ref().map_or(&[][..], |outside| &outside.descriptors);
+        let terminal = process.stat.terminal();
+        outside.iter().filter_map(|d| kind::tty::open_slave(&d.link, terminal)).collect::<Vec<_>>()
+    };
+    collected.files.cx.terminals.note_open(tree.iter().zip(&outside).flat_map(descriptors));
     let mut live = 0;
     for (process, outside) in tree.iter_mut().zip(outside) {
         cancel::check()?;
@@ -189,12 +197,28 @@ fn collect_all<'a>(
     let tables = collected.processes.iter().filter_map(of_task).collect();
     collected.files.find_queued()?;
     collected.files.find_watched(&tables)?;
+    find_terminals(tree, &mut collected.files.cx, &mut collected.tasks)?;
     collected.files.cx.queues.iter().try_for_each(|queues| queues.check(&collected.files.cx.tree))?;
     collected.namespaces.finish(&mut collected.segments)?;
     let of_process = |p: &OfProcess| Some((p.pid, p.speaker, table(p.ids.as_ref()?.files_id)?));
     let tables: Vec<_> = collected.processes.iter().filter_map(of_process).collect();
     collected.files.settle(&tables)?;
     Ok(collected)
+}
+
+/// Finds out whom the terminals control.
+fn find_terminals(tree: &[Process], cx: &mut kind::DumpContext<'_>, tasks: &mut [StasisTaskEntry]) -> Result<()> {
+    let live = tree.iter().filter(|process| !process.is_zombie());
+    let member = |process: &Process| {
+        let (stat, pid) = (&process.stat, process.pid);
+        Member { pid, sid: stat.session, terminal: stat.terminal(), foreground: stat.tpgid }
+    };
+    let members: Vec<Member> = live.map(member).collect();
+    for pid in cx.terminals.settle(&members, cx.options)? {
+        let of_process = tasks.iter_mut().find(|task| task.tid == pid.as_raw() as u32);
+        of_process.into_iter().for_each(|task| task.no_terminal = Some(true));
+    }
+    Ok(())
 }
 
 /// The numbers of what processes share.
@@ -321,6 +345,7 @@ fn ask(
 ) -> Result<(inside::OfProcess, Vec<inside::OfThread>)> {
     let Collected { namespaces, files, tables, .. } = collected;
     let eventfds = std::mem::take(&mut files.cx.eventfds);
+    let queues = std::mem::take(&mut files.cx.tty_queues);
     let table = tables.iter().find(|(id, _)| *id == table).map(|(_, table)| table.as_slice());
     let notices = match &files.cx.queues {
         Some(queues) => {
@@ -335,6 +360,7 @@ fn ask(
     let about = inside::About {
         timers: posix,
         eventfds: &eventfds,
+        queues: &queues,
         semaphores: namespaces.asked_of(process),
         notices: &notices,
         rings: &rings,
@@ -342,6 +368,7 @@ fn ask(
     };
     let (mut of_process, of_threads) = inside::ask(process, &about, room)?;
     files.set_semaphores(&of_process.semaphores);
+    files.cx.terminals.note_queued(&of_process.queued);
     namespaces.check_adjustments(process.pid, &mut of_process.adjustments)?;
     for answer in std::mem::take(&mut of_process.notices) {
         files.cx.queues.iter_mut().for_each(|queues| queues.learn(answer.clone()));
