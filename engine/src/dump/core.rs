@@ -238,10 +238,9 @@ fn rlimits(inside: &OfProcess) -> TaskRlimitsEntry {
 }
 
 fn thread_core(thread: &Thread, inside: &OfThread) -> ThreadCoreEntry {
-    let tid = thread.seized.tid();
     let (head, len) = thread.outside.robust_list;
     let (sched, status) = (&thread.outside.sched, &thread.outside.status);
-    let rseq = ptrace::rseq(tid).unwrap_or_default();
+    let rseq = thread.seized.rseq();
     let (ss_sp, ss_flags, ss_size) = inside.altstack;
     // Whether the thread is on its alternate stack follows from its stack pointer and cannot be set.
     let ss_flags = ss_flags & !(libc::SS_ONSTACK as u32);

@@ -395,9 +395,14 @@ fn mm(
     vmas: Vec<crate::image::proto::VmaEntry>,
     buffer: &mut Vec<u8>,
 ) -> Result<MmEntry> {
-    let dir = process.dir.thread(process.speaker())?;
     // A dead leader shows no addresses; its threads do.
-    let stat = crate::proc::stat::read(&dir, buffer)?;
+    let of_thread = || -> Result<_> {
+        let dir = process.dir.thread(process.speaker())?;
+        let stat = crate::proc::stat::read(&dir, buffer)?;
+        Ok((dir, stat))
+    };
+    let of_thread = process.has_dead_leader().then(of_thread).transpose()?;
+    let (dir, stat) = of_thread.as_ref().map_or((&process.dir, &process.stat), |(dir, stat)| (dir, stat));
     Ok(MmEntry {
         mm_start_code: stat.start_code,
         mm_end_code: stat.end_code,
@@ -411,7 +416,7 @@ fn mm(
         mm_env_start: stat.env_start,
         mm_env_end: stat.env_end,
         exe_file_id,
-        mm_saved_auxv: task::auxv(&dir, task::Word::Eight, buffer)?,
+        mm_saved_auxv: task::auxv(dir, task::Word::Eight, buffer)?,
         vmas,
         dumpable: Some(inside.dumpable),
         aios: inside.contexts.clone(),
