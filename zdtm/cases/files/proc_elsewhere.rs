@@ -1,5 +1,6 @@
 //! Files of a /proc that is mounted in another place, and of one that is bound there, are still about the process.
 //@ needs: [cap:sys_admin]
+//@ routes: [once, thrice, kill-engine]
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_files::{fdinfo, read_once, target};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
