@@ -39,6 +39,7 @@ use cores::CoreWriter;
 use freeze::Process;
 use namespaces::Namespaces;
 use outside::OutsideProcess;
+use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -80,6 +81,7 @@ struct OfProcess {
     mm: Option<MmEntry>,
     runs: Vec<(u64, u64)>,
     vdso: Option<(u64, Vec<u8>)>,
+    pagemap: Option<File>,
 }
 
 /// Dumps the tree of `options.pid` into the images directory.
@@ -184,6 +186,7 @@ fn collect_all<'a>(
                 mm: None,
                 runs: Vec::new(),
                 vdso: None,
+                pagemap: None,
             });
             continue;
         };
@@ -239,12 +242,11 @@ impl Shared {
             files::check_threads_share(process)?;
         }
         let find = |what| files::shared_ids(&live, what, Self::FIRST);
-        let shared = Shared {
-            vm: find(What::Vm)?,
-            files: find(What::Files)?,
-            fs: find(What::Fs)?,
-            sighand: find(What::Sighand)?,
-        };
+        let vm = find(What::Vm)?;
+        // Who shares signal actions shares memory, too: clone(2) demands it, and execve(2) ends both.
+        let none = vm.iter().zip(Self::FIRST..).all(|(&id, first)| id == first);
+        let sighand = if none { vm.clone() } else { find(What::Sighand)? };
+        let shared = Shared { vm, files: find(What::Files)?, fs: find(What::Fs)?, sighand };
         for (ids, name) in [(&shared.vm, "address space"), (&shared.sighand, "table of signal actions")] {
             for (i, id) in ids.iter().enumerate() {
                 if let Some(other) = ids[..i].iter().position(|o| o == id) {
@@ -330,6 +332,7 @@ fn collect_process(
         mm: Some(mm),
         runs: memory.runs,
         vdso: memory.vdso,
+        pagemap: Some(memory.pagemap),
     })
 }
 
