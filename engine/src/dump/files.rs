@@ -82,19 +82,21 @@ impl<'a> Files<'a> {
             free: (0..).zip(&descriptors).find(|(n, d)| *n != d.fd).map_or(descriptors.len() as i32, |(n, _)| n),
             background: process.stat.terminal().filter(|_| process.stat.tpgid != process.stat.pgrp),
         };
-        let copy = |fd: i32| -> Result<(OwnedFd, FileStat)> {
+        let copy = |fd: i32| -> Result<_> {
             let copy = sys::pidfd::get_fd(source.as_fd(), fd)
                 .doing(|| format!("take a copy of descriptor {fd} of task {pid}"))?;
             let stat = fstat(&copy).doing(|| format!("look at descriptor {fd} of task {pid}"))?;
-            Ok((copy, stat))
+            let ahead = kind::sk_unix::ask_ahead(copy.as_fd(), &stat);
+            Ok((copy, stat, ahead))
         };
         let mut descriptors = descriptors.into_iter();
         while descriptors.len() > 0 {
             let window: Vec<OutsideDescriptor> = descriptors.by_ref().take(WINDOW).collect();
             let copies = parallel::map(&window, |descriptor| copy(descriptor.fd))?;
-            for (OutsideDescriptor { fd, link, info }, (copy, stat)) in window.into_iter().zip(copies) {
+            for (OutsideDescriptor { fd, link, info }, (copy, stat, ahead)) in window.into_iter().zip(copies) {
                 let flags = u32::from(info.flags & libc::O_CLOEXEC as u32 != 0);
                 let descriptor = Descriptor { pid, fd, queue: None, link, stat, info, copy };
+                self.cx.sockets.ahead = ahead;
                 let (id, r#type) = self.of_descriptor(&descriptor)?;
                 kind::locks::dump(&descriptor, process.pid, id, &mut self.cx)?;
                 table.push(FdinfoEntry { id, flags, r#type, fd: fd as u32, xattr_security_selinux: None });
