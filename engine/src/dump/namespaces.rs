@@ -118,21 +118,25 @@ fn owned(tree: &[Process]) -> Result<Owned> {
     let own = ProcDir::current()?;
     let mut owned = Owned::default();
     let live: Vec<&Process> = tree.iter().filter(|process| !process.is_zombie()).collect();
+    let mut kinds = Vec::new();
     for name in task::namespace_names(&own)? {
-        let ours = task::namespace(&own, &name)?;
-        let mut roots = None;
-        for process in &live {
-            let dir = process.dir.thread(process.speaker())?;
-            let theirs = match task::namespace(&dir, &name) {
+        kinds.push((task::namespace(&own, &name)?, None, name));
+    }
+    for process in &live {
+        let dir = process.dir.thread(process.speaker())?;
+        for (ours, roots, name) in &mut kinds {
+            let theirs = match task::namespace(&dir, name) {
                 Ok(theirs) => theirs,
                 Err(e) if e.is_gone() => continue,
                 Err(e) => return Err(e.into()),
             };
             let first = roots.get_or_insert_with(|| theirs.clone());
-            if *first != theirs || theirs != ours && !Owned::KINDS.contains(&name.as_str()) {
-                return Err(refused(process.pid, &name, *first != theirs));
+            if *first != theirs || theirs != *ours && !Owned::KINDS.contains(&name.as_str()) {
+                return Err(refused(process.pid, name, *first != theirs));
             }
         }
+    }
+    for (ours, roots, name) in kinds {
         if let Some(roots) = roots.filter(|roots| *roots != ours) {
             if name == "ipc" {
                 alone(tree, &name, &roots)?;
