@@ -115,7 +115,7 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
         crate::check::cpu::image::save(&out, &cpu)?;
     }
     cancel::check()?;
-    let pidfds = pidfds(&tree);
+    let pidfds = pidfds(&tree, options.after);
     seal(&mut out, &mut tree, options.after)?;
     out.keep();
     // A tree that runs on needs no new names for its deleted files.
@@ -449,9 +449,10 @@ fn seal(out: &mut NewImageDir, tree: &mut [Process], after: AfterDump) -> Result
     Ok(())
 }
 
-/// What every process is killed by, opened before the last look at its signals.
-fn pidfds(tree: &[Process]) -> Vec<OwnedFd> {
-    tree.iter().filter_map(|process| sys::pidfd::open(process.pid).ok()).collect()
+/// What every process is killed by, where it is: opened before the last look at its signals.
+fn pidfds(tree: &[Process], after: AfterDump) -> Vec<OwnedFd> {
+    let killed = tree.iter().filter(|_| after == AfterDump::Kill);
+    killed.filter_map(|process| sys::pidfd::open(process.pid).ok()).collect()
 }
 
 /// Kills the tree, leaves it stopped, or lets it go on.
