@@ -115,10 +115,11 @@ impl Target {
     pub fn advances(&self) -> anyhow::Result<()> {
         for worker in 0..self.word(3)? {
             let before = self.word(8 + worker)?;
-            eventually("the target's next piece of work", || {
+            let worked = eventually("the target's next piece of work", || {
                 ensure!(self.is_alive(), "the target died");
                 Ok(self.word(8 + worker)? >= before + 2)
-            })?;
+            });
+            worked.with_context(|| format!("worker {worker}, the target in state {:?}", self.state()))?;
         }
         let failure = self.word(2)?;
         ensure!(failure == 0, "the target got a wrong result, code {failure}");

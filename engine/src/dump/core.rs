@@ -124,9 +124,9 @@ pub fn of_zombie(process: &Process) -> CoreEntry {
 /// Whether a process runs or is stopped, and the signal that stopped it where it is known.
 pub fn standing(process: &Process, queues: &Queues) -> (u32, Option<u32>) {
     let leader = &process.threads[0];
-    let stopped = leader.outside.status.state == b'T' || leader.stopped_by.is_some();
+    let stopped = leader.outside.status.state == b'T' || leader.seized.stopped_by().is_some();
     match stopped && !queues.continues() {
-        true => (state::STOPPED, leader.stopped_by),
+        true => (state::STOPPED, leader.seized.stopped_by()),
         false => (state::ALIVE, None),
     }
 }

@@ -20,8 +20,6 @@ pub struct Thread {
     pub seized: Seized,
     /// What is seen of it from outside.
     pub outside: Outside,
-    /// The signal that stopped its process, where it is stopped.
-    pub stopped_by: Option<u32>,
 }
 
 /// A process of the tree: all its threads are stopped, or it is a zombie.
@@ -105,7 +103,7 @@ struct Freezer {
     /// Threads, after their process, that were told to stop and have not been seen to do so.
     asked: Vec<(Pid, Pid)>,
     /// The stopped threads of each process.
-    threads: HashMap<Pid, Vec<(Seized, Option<u32>)>>,
+    threads: HashMap<Pid, Vec<Seized>>,
     /// Where threads slept before they were told to stop.
     asleep: HashMap<Pid, Asleep>,
     deadline: Instant,
@@ -120,7 +118,7 @@ impl Drop for Freezer {
         while let Some((_, tid)) = self.asked.pop() {
             let in_time = |_: &Freezer, _| if Instant::now() < until { Ok(()) } else { Err(Error::Cancelled) };
             if let Ok(Some(signal)) = self.await_stop(tid, in_time) {
-                let _ = Seized::adopt(tid, self.asleep.remove(&tid), signal != libc::SIGTRAP);
+                let _ = Seized::adopt(tid, self.asleep.remove(&tid), signal);
             }
         }
     }
@@ -188,11 +186,10 @@ impl Freezer {
             let stopped = self.await_stop(tid, Freezer::check_time)?;
             self.asked.pop();
             if let Some(signal) = stopped {
-                let stopped_by = (signal != libc::SIGTRAP).then_some(signal as u32);
-                let seized = Seized::adopt(tid, self.asleep.remove(&tid), stopped_by.is_some())?;
+                let seized = Seized::adopt(tid, self.asleep.remove(&tid), signal)?;
                 // A worker is let go.
                 if !self.is_worker(&seized)? {
-                    self.threads.entry(pid).or_default().push((seized, stopped_by));
+                    self.threads.entry(pid).or_default().push(seized);
                 }
             }
         }
@@ -347,14 +344,13 @@ impl Freezer {
     /// Reads what /proc says of everything, now that nothing moves.
     fn finish(mut self) -> Result<Vec<Process>> {
         let found = std::mem::take(&mut self.processes);
-        let mut stopped: Vec<Vec<(Seized, Option<u32>)>> =
+        let mut stopped: Vec<Vec<Seized>> =
             found.iter().map(|found| self.threads.remove(&found.pid).unwrap_or_default()).collect();
         for (threads, found) in stopped.iter_mut().zip(&found) {
             // The leader first, the others by number.
-            threads.sort_by_key(|(t, _)| (t.tid() != found.pid, t.tid().as_raw()));
+            threads.sort_by_key(|t| (t.tid() != found.pid, t.tid().as_raw()));
         }
-        let leads =
-            |(found, threads): &(&Found, &Vec<(Seized, _)>)| threads.first().is_some_and(|(t, _)| t.tid() == found.pid);
+        let leads = |(found, threads): &(&Found, &Vec<Seized>)| threads.first().is_some_and(|t| t.tid() == found.pid);
         let pairs: Vec<_> = found.iter().zip(&stopped).map(|pair| (pair.0, leads(&pair))).collect();
         let leaders = parallel::map(&pairs, |(found, lives)| {
             let mut buffer = Vec::new();
@@ -368,7 +364,7 @@ impl Freezer {
         })?;
         let mut tids = Vec::new();
         for (threads, found) in stopped.iter().zip(&found) {
-            tids.extend(threads.iter().map(|(t, _)| (&found.dir, t.tid())));
+            tids.extend(threads.iter().map(|t| (&found.dir, t.tid())));
         }
         let mut outside = parallel::map(&tids, |(dir, tid)| Outside::read(dir, *tid))?.into_iter();
         let mut processes = Vec::new();
@@ -381,7 +377,7 @@ impl Freezer {
             };
             // In this order: zip asks its second iterator only when the first had an item.
             let threads = threads.into_iter().zip(outside.by_ref());
-            let threads = threads.map(|((s, by), outside)| thread(s, by, outside)).collect::<Result<Vec<_>>>()?;
+            let threads = threads.map(|(seized, outside)| thread(seized, outside)).collect::<Result<Vec<_>>>()?;
             let of_leader = || threads.first().map(|thread: &Thread| thread.outside.status.clone());
             let status = status.or_else(of_leader).unwrap_or_default();
             processes.push(Process { pid, dir: found.dir, stat, status, threads, queues: Queues::default() });
@@ -397,7 +393,7 @@ impl Freezer {
 /// even the way home makes two. Nothing of ours can stand in; that is why the tracer is not the process that the user
 /// started, whose death is harmless at every instant. The same holds for a filter without restart_syscall(2): then any
 /// stop of a sleep, by whomever, is fatal.
-fn thread(mut seized: Seized, stopped_by: Option<u32>, outside: Outside) -> Result<Thread> {
+fn thread(mut seized: Seized, outside: Outside) -> Result<Thread> {
     let tid = seized.tid();
     if outside.status.seccomp.unwrap_or(0) != 0 {
         let options = ptrace::options::TRACE_CHILDREN | ptrace::options::SUSPEND_SECCOMP;
@@ -411,11 +407,11 @@ fn thread(mut seized: Seized, stopped_by: Option<u32>, outside: Outside) -> Resu
         return Err(Error::unsupported(format!("task {tid}"), reason));
     }
     // One that is stopped would go on.
-    if stopped_by.is_none() {
+    if seized.stopped_by().is_none() {
         seized.resolve_restart()?;
     }
     seized.abort_rseq()?;
-    Ok(Thread { seized, outside, stopped_by })
+    Ok(Thread { seized, outside })
 }
 
 /// With more threads than this, to look at every process of the machine is less than to ask each thread for its children.

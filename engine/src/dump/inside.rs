@@ -173,7 +173,7 @@ pub fn ask(process: &mut Process, about: &About<'_>, room: &Room<'_>) -> Result<
     let mut seen = Vec::new();
     for thread in process.threads.drain(..) {
         threads.push(thread.seized);
-        seen.push((thread.outside, thread.stopped_by));
+        seen.push(thread.outside);
     }
     let mut result = ask_threads(&mut threads, about, room);
     if native::STAYS_LINUX32 {
@@ -189,11 +189,7 @@ pub fn ask(process: &mut Process, about: &About<'_>, room: &Room<'_>) -> Result<
         threads.iter_mut().for_each(|thread| thread.set_restarting(restarting));
     }
     let back = threads.into_iter().zip(seen);
-    process.threads.extend(back.map(|(seized, (outside, stopped_by))| super::freeze::Thread {
-        seized,
-        outside,
-        stopped_by,
-    }));
+    process.threads.extend(back.map(|(seized, outside)| super::freeze::Thread { seized, outside }));
     result.map_err(|e| {
         tracing::debug!("batch in process {pid} failed: {e}");
         e

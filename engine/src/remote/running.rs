@@ -2,6 +2,9 @@
 //!
 //! Whatever a thread stops for, it stands still and can be looked at: a stop by somebody else's signal is as good as
 //! our own. What it must not do is go on from where it waits to be stopped, as there its way home begins.
+//!
+//! A signal that stops its process is let through: the kernel then knows of the stop, whatever becomes of us, takes it
+//! back when SIGCONT comes, and stops all threads when they are let go. Meanwhile they run as we resume them.
 
 use super::Seized;
 use crate::error::{Doing, Error, Result};
@@ -10,8 +13,8 @@ use crate::sys;
 use crate::sys::ptrace::{self, Event};
 use stasis_arch::native::Regs;
 
-/// The signals that stop a process, bit n-1 for signal n.
-const STOPS: u64 = bit(libc::SIGSTOP) | bit(libc::SIGTSTP) | bit(libc::SIGTTIN) | bit(libc::SIGTTOU);
+/// The signals that stop a process and can be caught, bit n-1 for signal n.
+const STOPS: u64 = bit(libc::SIGTSTP) | bit(libc::SIGTTIN) | bit(libc::SIGTTOU);
 
 const fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
@@ -20,7 +23,7 @@ const fn bit(signal: i32) -> u64 {
 impl Seized {
     /// Lets the thread run.
     pub(super) fn resume(&mut self) -> Result<()> {
-        self.halted = false;
+        (self.halted, self.asked) = (false, false);
         ptrace::cont(self.tid(), 0).doing(|| format!("resume task {}", self.tid()))
     }
 
@@ -36,6 +39,11 @@ impl Seized {
         if self.halted || self.next_stop(false)? {
             return Ok(());
         }
+        self.asked = true;
+        self.interrupt()
+    }
+
+    fn interrupt(&self) -> Result<()> {
         ptrace::interrupt(self.tid()).doing(|| format!("interrupt task {}", self.tid()))
     }
 
@@ -62,18 +70,16 @@ impl Seized {
         };
         match report {
             None => {}
-            Some((_, Event::Stopped { event: ptrace::EVENT_STOP, .. })) => self.halted = true,
-            Some((_, Event::Stopped { signal, event: 0 })) if !self.passing || bit(signal) & STOPS != 0 => {
+            Some((_, Event::Stopped { signal, event: ptrace::EVENT_STOP })) => {
+                self.note_standing(signal);
+                self.halted = true;
+                self.asked = false;
+            }
+            Some((_, Event::Stopped { signal, event: 0 })) if !self.passing && signal != libc::SIGSTOP => {
                 self.deferred.push(signal);
                 self.halted = true;
             }
-            Some((_, Event::Stopped { signal, event })) => {
-                if signal == libc::SIGCONT {
-                    self.deferred.retain(|&earlier| bit(earlier) & STOPS == 0);
-                }
-                ptrace::cont(self.tid(), if event == 0 { signal } else { 0 })
-                    .doing(|| format!("resume task {}", self.tid()))?;
-            }
+            Some((_, Event::Stopped { signal, event })) => self.pass(signal, event)?,
             Some(_) => {
                 self.gone = true;
                 return Err(Error::state(format!("task {} died while it was frozen", self.tid())));
@@ -82,8 +88,16 @@ impl Seized {
         Ok(self.halted)
     }
 
-    /// Queues again what arrived while it ran for us, now that it and its process stand still: so it is in a dump, and
-    /// the kernel takes a stop back for which SIGCONT comes.
+    /// Lets the thread go on from a stop that is not the one that it may have been told.
+    fn pass(&mut self, signal: i32, event: i32) -> Result<()> {
+        // The kernel may have taken this one for it (ptrace_stop clears JOBCTL_TRAP_STOP).
+        if self.asked {
+            self.interrupt()?;
+        }
+        ptrace::cont(self.tid(), if event == 0 { signal } else { 0 }).doing(|| format!("resume task {}", self.tid()))
+    }
+
+    /// Queues again what arrived while it ran for us, now that it and its process stand still: so it is in a dump.
     pub(super) fn requeue(&mut self) {
         if self.deferred.is_empty() {
             return;

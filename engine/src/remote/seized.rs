@@ -23,13 +23,17 @@ pub struct Seized {
     pub(super) gone: bool,
     /// It has stopped, and its report was taken.
     pub(super) halted: bool,
+    /// It was told to stop, and has not been seen to do so.
+    pub(super) asked: bool,
+    /// The signal that stops its process, where one did when the thread last stopped.
+    stopped_by: Option<u32>,
     /// The call that it is in, where the kernel shows only that it is being restarted.
     restarted: Option<i64>,
     /// It was seen asleep in its call before it was told to stop.
     in_call: bool,
     /// Signals that arrive are delivered: it runs its own program, for a moment.
     pub(super) passing: bool,
-    /// Its process is stopped, and stays so.
+    /// Its process was stopped when it was taken over, and is so as a rule until it is let go.
     stopped: bool,
     /// Its restartable sequence registration, once it was asked for.
     rseq: RseqConfiguration,
@@ -66,9 +70,9 @@ impl Asleep {
 }
 
 impl Seized {
-    /// Takes over the thread `tid`, which is attached and halted, and `asleep` before; `stopped` says that its process
-    /// is, and stays so.
-    pub fn adopt(tid: Pid, asleep: Option<Asleep>, stopped: bool) -> Result<Seized> {
+    /// Takes over the thread `tid`, which is attached and halted, and `asleep` before; `signal` is what its stop was
+    /// reported with.
+    pub fn adopt(tid: Pid, asleep: Option<Asleep>, signal: i32) -> Result<Seized> {
         let mut regs = match ptrace::regs(tid) {
             Err(sys::Errno::ENOTSUP) => {
                 mend_compat(tid);
@@ -93,10 +97,12 @@ impl Seized {
             deferred: Vec::new(),
             gone: false,
             halted: true,
+            asked: false,
+            stopped_by: stopped_by(signal),
             restarted: None,
             in_call: before.is_some(),
             passing: false,
-            stopped,
+            stopped: stopped_by(signal).is_some(),
             rseq: RseqConfiguration::default(),
             lost: None,
             restarting: u64::MAX,
@@ -119,6 +125,16 @@ impl Seized {
     /// The mask that it will go on with.
     pub fn mask(&self) -> u64 {
         self.mask
+    }
+
+    /// The signal that stops its process, where one did when the thread last stopped: what came since is queued.
+    pub fn stopped_by(&self) -> Option<u32> {
+        self.stopped_by
+    }
+
+    /// Notes what a stop was reported with.
+    pub(super) fn note_standing(&mut self, signal: i32) {
+        self.stopped_by = stopped_by(signal);
     }
 
     /// The system call that the thread is in: also where an earlier interruption left it in restart_syscall(2), whose
@@ -450,6 +466,11 @@ impl Seized {
             }
         }
     }
+}
+
+/// Which signal stops the process of a thread whose stop is reported with `signal`: SIGTRAP where none does (ptrace(2)).
+fn stopped_by(signal: i32) -> Option<u32> {
+    (signal != libc::SIGTRAP).then_some(signal as u32)
 }
 
 /// [`Seized::mend_interruption`] of a task of another ABI.
