@@ -192,7 +192,7 @@ fn what_is_not_built_yet_says_so() {
             result.refused(option.split('=').next().expect("a name"));
         }
     }
-    place.run("check --tree 4000000").refused("`check --tree` is known but not built yet");
+    place.run("check --tree 4000000").refused("there is no process 4000000");
     for command in ["pre-dump -t 4000000", "page-server", "lazy-pages", "dedup", "service", "swrk 3"] {
         let name = command.split(' ').next().expect("a name");
         place.run(command).refused(&format!("`{name}` is known but not built yet"));

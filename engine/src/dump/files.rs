@@ -1,7 +1,7 @@
 //! Descriptors and the open file descriptions behind them; the files that tasks have without a descriptor (executable,
 //! working directory, root, mapped files).
 
-use super::freeze::Process;
+use super::freeze::Outline;
 use super::outside::OutsideDescriptor;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdinfoEntry, FileEntry, FsEntry};
@@ -59,8 +59,15 @@ impl<'a> Files<'a> {
         }
     }
 
+    /// Takes note of the tasks of the tree.
+    pub fn know(&mut self, tree: &[&Outline]) {
+        self.cx.tree = tree.iter().map(|process| process.pid).collect();
+        let threads = tree.iter().flat_map(|process| process.tids.iter().copied());
+        self.cx.threads = threads.filter(|tid| !self.cx.tree.contains(tid)).collect();
+    }
+
     /// The descriptors of a process.
-    pub fn table(&mut self, process: &Process, descriptors: Vec<OutsideDescriptor>) -> Result<Vec<FdinfoEntry>> {
+    pub fn table(&mut self, process: &Outline, descriptors: Vec<OutsideDescriptor>) -> Result<Vec<FdinfoEntry>> {
         let pid = process.speaker();
         // A zombie leader's table is gone; its threads still have it.
         let source = match process.has_dead_leader() {
@@ -82,16 +89,28 @@ impl<'a> Files<'a> {
         let mut descriptors = descriptors.into_iter();
         while descriptors.len() > 0 {
             let window: Vec<OutsideDescriptor> = descriptors.by_ref().take(WINDOW).collect();
-            let copies = parallel::map(&window, |descriptor| copy(descriptor.fd))?;
-            for (OutsideDescriptor { fd, link, info }, (copy, stat)) in window.into_iter().zip(copies) {
-                let flags = u32::from(info.flags & libc::O_CLOEXEC as u32 != 0);
-                let descriptor = Descriptor { pid, fd, link, stat, info, copy };
-                let (id, r#type) = self.of_descriptor(&descriptor)?;
-                kind::locks::dump(&descriptor, process.pid, id, &mut self.cx)?;
-                table.push(FdinfoEntry { id, flags, r#type, fd: fd as u32, xattr_security_selinux: None });
+            let copies = parallel::map(&window, |descriptor| Ok::<_, Error>(copy(descriptor.fd)))?;
+            for (outside, copy) in window.into_iter().zip(copies) {
+                let entry = copy.and_then(|copy| self.of_number(process, outside, copy));
+                table.extend(self.cx.refusals.hear(process.pid, entry)?);
             }
         }
         Ok(table)
+    }
+
+    /// A descriptor of a process, with a copy of it.
+    fn of_number(
+        &mut self,
+        process: &Outline,
+        outside: OutsideDescriptor,
+        (copy, stat): (OwnedFd, FileStat),
+    ) -> Result<FdinfoEntry> {
+        let OutsideDescriptor { fd, link, info } = outside;
+        let flags = u32::from(info.flags & libc::O_CLOEXEC as u32 != 0);
+        let descriptor = Descriptor { pid: process.speaker(), fd, link, stat, info, copy };
+        let (id, r#type) = self.of_descriptor(&descriptor)?;
+        kind::locks::dump(&descriptor, process.pid, id, &mut self.cx)?;
+        Ok(FdinfoEntry { id, flags, r#type, fd: fd as u32, xattr_security_selinux: None })
     }
 
     /// The file behind a descriptor: the one that another descriptor already showed, or a new one.
@@ -126,21 +145,27 @@ impl<'a> Files<'a> {
     /// Finds what epoll sets, inotify and fanotify descriptors watch, when all descriptors are known. `tables` are the tasks' by a thread of each.
     pub fn find_watched(&mut self, tables: &HashMap<Pid, &[FdinfoEntry]>) -> Result<()> {
         for set in std::mem::take(&mut self.cx.epolls) {
-            let table = tables.get(&set.pid).copied().unwrap_or_default();
-            let numbers: HashMap<u32, u32> = table.iter().map(|fd| (fd.fd, fd.id)).collect();
-            let watched = |i| self.watched_by(&set, i, &numbers);
-            let files = (0..set.targets.len()).map(watched).collect::<Result<Vec<u32>>>()?;
-            if let Some(late) = files.iter().position(|id| self.cx.late.contains(id)) {
-                let number = set.targets[late].fd;
-                let reason = format!("it watches descriptor {number}, a file of /proc about a part of a process");
-                return Err(Error::unsupported(set.what.clone(), reason)
-                    .with_help("open the file below the directory of the process: /proc/PID/mounts"));
-            }
-            if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == set.id) {
-                set.settle(&files, table, entry, &mut self.cx);
-            }
+            let found = self.find_targets(&set, tables.get(&set.pid).copied().unwrap_or_default());
+            self.cx.refusals.hear(set.pid, found)?;
         }
         self.cx.find_watched(&mut self.entries)
+    }
+
+    /// Finds what an epoll set watches. `table` is that of the task that showed it.
+    fn find_targets(&mut self, set: &Watching, table: &[FdinfoEntry]) -> Result<()> {
+        let numbers: HashMap<u32, u32> = table.iter().map(|fd| (fd.fd, fd.id)).collect();
+        let watched = |i| self.watched_by(set, i, &numbers);
+        let files = (0..set.targets.len()).map(watched).collect::<Result<Vec<u32>>>()?;
+        if let Some(late) = files.iter().position(|id| self.cx.late.contains(id)) {
+            let number = set.targets[late].fd;
+            let reason = format!("it watches descriptor {number}, a file of /proc about a part of a process");
+            return Err(Error::unsupported(set.what.clone(), reason)
+                .with_help("open the file below the directory of the process: /proc/PID/mounts"));
+        }
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == set.id) {
+            set.settle(&files, table, entry, &mut self.cx);
+        }
+        Ok(())
     }
 
     /// The file of an epoll set's registration: what its number stands for now, or any of the tree.
@@ -198,7 +223,7 @@ impl<'a> Files<'a> {
     }
 
     /// The working directory and the root of a process.
-    pub fn directories(&mut self, process: &Process) -> Result<FsEntry> {
+    pub fn directories(&mut self, process: &Outline) -> Result<FsEntry> {
         let pid = process.speaker();
         let cwd_id = self.of_link(pid, "cwd", libc::O_DIRECTORY)?;
         let root_id = self.of_link(pid, "root", libc::O_DIRECTORY)?;
@@ -206,7 +231,7 @@ impl<'a> Files<'a> {
     }
 
     /// The executable of a process.
-    pub fn executable(&mut self, process: &Process) -> Result<u32> {
+    pub fn executable(&mut self, process: &Outline) -> Result<u32> {
         self.of_link(process.speaker(), "exe", 0)
     }
 
@@ -263,7 +288,7 @@ impl<'a> Files<'a> {
 }
 
 /// Which processes share something that kcmp can compare: for each process a number, equal where it is shared.
-pub fn shared_ids(processes: &[&Process], what: What, first: u32) -> Result<Vec<u32>> {
+pub fn shared_ids(processes: &[&Outline], what: What, first: u32) -> Result<Vec<u32>> {
     let mut order: Vec<(Pid, u32)> = Vec::new();
     let mut ids = Vec::with_capacity(processes.len());
     for process in processes {
@@ -291,12 +316,11 @@ pub fn shared_ids(processes: &[&Process], what: What, first: u32) -> Result<Vec<
 }
 
 /// Refuses a process whose threads do not share descriptors or directories: clone3 without CLONE_FILES or CLONE_FS.
-pub fn check_threads_share(process: &Process) -> Result<()> {
+pub fn check_threads_share(process: &Outline) -> Result<()> {
     // With many threads this would cost more than all the rest, and no program makes many of these.
     const LOOK_AT: usize = 64;
     let first = process.speaker();
-    for thread in process.threads.iter().skip(1).take(LOOK_AT) {
-        let tid = thread.seized.tid();
+    for &tid in process.tids.iter().skip(1).take(LOOK_AT) {
         for (what, name) in [(What::Files, "descriptor table"), (What::Fs, "working directory")] {
             let order = kcmp(first, tid, what, 0, 0).doing(|| format!("compare threads {first} and {tid}"))?;
             if order != Ordering::Equal {

@@ -17,6 +17,7 @@ mod outside;
 mod pages;
 mod seccomp;
 mod sharing;
+pub mod survey;
 mod userfaults;
 mod write;
 
@@ -26,14 +27,14 @@ use crate::fault;
 use crate::image::NewImageDir;
 use crate::image::proto::{FdinfoEntry, FsEntry, MmEntry, StasisGuard, StasisRestartEntry, StasisTaskEntry};
 use crate::options::{AfterDump, CpuCap, DumpOptions};
-use crate::parallel;
 use crate::proc::{smaps, task, timers};
+use crate::refusals::Refusals;
 use crate::remote::Leftover;
 use crate::sys::kcmp::What;
 use crate::sys::{self, Pid, RemoteAddr};
 use cgroup::Cgroup;
 use cores::CoreWriter;
-use freeze::Process;
+use freeze::{Outline, Process};
 use namespaces::Namespaces;
 use outside::OutsideProcess;
 use std::time::{Duration, Instant};
@@ -93,8 +94,10 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
     let mut tree = freeze::freeze(options.pid, options.common.timeout, &mut cgroup)?;
     let freezing = started.elapsed();
     fault::point("frozen")?;
-    check::tree(&tree, options)?;
-    let namespaces = Namespaces::read(&tree)?;
+    let mut refusals = Refusals::default();
+    let outlines = freeze::outlines(&tree);
+    check::tree(&outlines, options, &mut refusals)?;
+    let namespaces = Namespaces::read(&outlines, &mut refusals)?;
     let mut collected = collect(&mut tree, options, namespaces, &out)?;
     let sharing = sharing::find(&tree, &collected.processes)?;
     fault::point("collected")?;
@@ -151,12 +154,11 @@ fn collect_all<'a>(
         restarts: Vec::new(),
         tasks: Vec::new(),
     };
+    let outlines = freeze::outlines(tree);
     collected.files.cx.queues = collected.namespaces.take_queues();
-    collected.files.cx.tree = tree.iter().map(|process| process.pid).collect();
-    let threads = tree.iter().flat_map(|process| process.threads.iter().map(|thread| thread.seized.tid()));
-    collected.files.cx.threads = threads.filter(|tid| !collected.files.cx.tree.contains(tid)).collect();
-    let shared = Shared::find(tree)?;
-    let outside = parallel::map(tree, |p| (!p.is_zombie()).then(|| OutsideProcess::read(p)).transpose())?;
+    collected.files.know(&outlines);
+    let shared = Shared::find(&outlines, &mut collected.files.cx.refusals)?;
+    let outside = OutsideProcess::read_all(&outlines, &mut collected.files.cx.refusals)?;
     let mut live = 0;
     for (process, outside) in tree.iter_mut().zip(outside) {
         cancel::check()?;
@@ -181,15 +183,32 @@ fn collect_all<'a>(
         live += 1;
     }
     let table = |id| collected.tables.iter().find(|(of, _)| *of == id).map(|(_, table)| table.as_slice());
-    let of_task = |p: &OfProcess| Some((p.speaker, table(p.ids.as_ref()?.files_id)?));
-    let tables = collected.processes.iter().filter_map(of_task).collect();
-    collected.files.find_watched(&tables)?;
-    collected.files.cx.queues.iter().try_for_each(|queues| queues.check(&collected.files.cx.tree))?;
-    collected.namespaces.finish(&mut collected.segments)?;
     let of_process = |p: &OfProcess| Some((p.pid, p.speaker, table(p.ids.as_ref()?.files_id)?));
     let tables: Vec<_> = collected.processes.iter().filter_map(of_process).collect();
-    collected.files.settle(&tables)?;
+    settle(&tables, &mut collected.files, &mut collected.namespaces, &mut collected.segments)?;
     Ok(collected)
+}
+
+/// A live process, a thread of it, and its descriptors.
+type Table<'a> = (Pid, Pid, &'a [FdinfoEntry]);
+
+/// Completes what could not be known before all descriptors and areas were.
+fn settle(
+    tables: &[Table<'_>],
+    files: &mut files::Files<'_>,
+    namespaces: &mut Namespaces,
+    segments: &mut memory::Segments,
+) -> Result<()> {
+    let root = tables.first().map_or(Pid::this(), |(pid, ..)| *pid);
+    let found = files.find_watched(&tables.iter().map(|(_, speaker, table)| (*speaker, *table)).collect());
+    files.cx.refusals.hear(root, found)?;
+    let queues = files.cx.queues.iter().try_for_each(|queues| queues.check(&files.cx.tree));
+    files.cx.refusals.hear(root, queues)?;
+    let finished = namespaces.finish(segments);
+    files.cx.refusals.hear(root, finished)?;
+    let settled = files.settle(tables);
+    files.cx.refusals.hear(root, settled)?;
+    Ok(())
 }
 
 /// The numbers of what processes share.
@@ -204,10 +223,10 @@ impl Shared {
     /// CRIU gives the number 1 to itself.
     const FIRST: u32 = 2;
 
-    fn find(tree: &[Process]) -> Result<Shared> {
-        let live: Vec<&Process> = tree.iter().filter(|p| !p.is_zombie()).collect();
+    fn find(tree: &[&Outline], refusals: &mut Refusals) -> Result<Shared> {
+        let live: Vec<&Outline> = tree.iter().copied().filter(|p| !p.is_zombie()).collect();
         for process in &live {
-            files::check_threads_share(process)?;
+            refusals.hear(process.pid, files::check_threads_share(process))?;
         }
         let find = |what| files::shared_ids(&live, what, Self::FIRST);
         let shared = Shared {
@@ -221,8 +240,9 @@ impl Shared {
                 if let Some(other) = ids[..i].iter().position(|o| o == id) {
                     let object = format!("process {}", live[i].pid);
                     let reason = format!("it shares its {name} with process {}", live[other].pid);
-                    return Err(Error::unsupported(object, reason)
-                        .with_help("a child of vfork shares until it executes a program: try again later"));
+                    let error = Error::unsupported(object, reason)
+                        .with_help("a child of vfork shares until it executes a program: try again later");
+                    refusals.hear(live[i].pid, Err::<(), _>(error))?;
                 }
             }
         }
@@ -267,9 +287,7 @@ fn collect_process(
     let exe = collected.files.executable(process)?;
     let posix = timers::read(&process.dir, &mut buffer)?;
     let (mut of_process, of_threads) = {
-        let (at, bytes) = vdso.as_ref().ok_or_else(|| {
-            Error::unsupported(format!("process {pid}"), "it has no vDSO, where the engine would put its stub")
-        })?;
+        let (at, bytes) = vdso.as_ref().ok_or_else(|| memory::without_vdso(pid))?;
         let hole = |len| memory::hole(&areas, len);
         let locked = process.status.vm_locked.unwrap_or(0) > 0;
         let room =

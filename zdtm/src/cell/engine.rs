@@ -48,6 +48,16 @@ impl Tree {
         self.wait_engine(&child, "dump", dir, since)
     }
 
+    /// Asks beforehand what a dump would refuse: text, as users read it.
+    pub fn survey(&mut self, dir: &Path) -> Step<EngineRun> {
+        fs::create_dir_all(dir)?;
+        let since = Instant::now();
+        let mut command = self.engine("check", dir)?;
+        command.arg("-t").arg(self.root.to_string()).args(&self.spec.dump_options);
+        let child = command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?;
+        self.wait_engine(&child, "check", dir, since)
+    }
+
     /// Dumps; the tree is gone afterwards unless `extra` says otherwise.
     pub fn dump(&mut self, dir: &Path, extra: &[&str]) -> Step<EngineRun> {
         let run = self.try_dump(dir, extra)?;
