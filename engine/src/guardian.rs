@@ -1,11 +1,14 @@
-//! What outlives an engine that is killed, and is undone then: names that it linked, a cgroup that it froze. Each change
+//! What outlives an engine that is killed, and is undone then: names that it made, where a socket is looked into, a
+//! cgroup that it froze. Each change
 //! is noted before it is made. In a dump of the command line the process that the user started keeps the log (it only
 //! waits for the one that works); everywhere else a watcher is started with the first note.
 
 use crate::error::{Doing, Error, Result};
+use crate::sys::socket::{self, option};
 use crate::sys::undo::{self, Action, Log};
 use crate::sys::{Errno, Pid};
 use std::ffi::CString;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -37,6 +40,11 @@ pub enum Undo {
         /// and not that of a file that was there before.
         file: Option<(u64, u64)>,
     },
+    /// A directory that will be made: it is removed again, if nothing is in it.
+    Made {
+        /// Its path.
+        path: PathBuf,
+    },
     /// A cgroup that will be frozen: it is thawed again.
     Frozen {
         /// Its file `cgroup.freeze` or `freezer.state`.
@@ -57,6 +65,7 @@ impl Undo {
     fn parts(&self) -> (Action, Option<(u64, u64)>, &Path) {
         match self {
             Undo::Linked { path, file } => (Action::Unlink, *file, path),
+            Undo::Made { path } => (Action::RemoveDir, None, path),
             Undo::Frozen { file, version: 2 } => (Action::WriteZero, None, file),
             Undo::Frozen { file, .. } => (Action::WriteThawed, None, file),
             Undo::Thawed { file, version: 2 } => (Action::WriteOne, None, file),
@@ -107,6 +116,34 @@ pub fn note(change: &Undo) -> Result<Noted> {
         other => other,
     })?;
     Ok(Noted { log, slot: Some(slot) })
+}
+
+/// A socket whose SO_PEEK_OFF is about to be changed. Dropping it gives the socket the offset that it had.
+#[derive(Debug)]
+#[must_use = "the offset is given back at once"]
+pub struct Lent<'a> {
+    log: Arc<Log>,
+    socket: BorrowedFd<'a>,
+    offset: i32,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let _ = socket::set(self.socket, option::PEEK_OFF, self.offset);
+        self.log.take_back();
+    }
+}
+
+/// Notes the SO_PEEK_OFF of a socket, one at a time: should we be killed, it is set again, also where no process has a
+/// descriptor of the socket.
+///
+/// # Errors
+/// The socket has no such thing, or no watcher can be started: then it must not be changed.
+pub fn lend(socket: BorrowedFd<'_>) -> crate::sys::Result<Lent<'_>> {
+    let log = log().map_err(|_| Errno::ENOMEM)?;
+    let offset = crate::sys::socket::get(socket, option::PEEK_OFF)?;
+    log.lend(socket, offset)?;
+    Ok(Lent { log, socket, offset })
 }
 
 /// Processes that live on together or not at all. Dropping it kills them.

@@ -44,6 +44,7 @@ pub mod guardian;
 pub mod image;
 pub mod kind;
 pub mod log;
+mod netlink;
 mod ns;
 pub mod options;
 mod parallel;

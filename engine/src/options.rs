@@ -63,6 +63,8 @@ pub struct CommonOptions {
     pub file_locks: bool,
     /// `--evasive-devices`: a device may be opened by another path when its own is gone.
     pub evasive_devices: bool,
+    /// `-x`: a datagram socket may be connected to one outside of the tree; it is connected by name again.
+    pub ext_unix_sk: bool,
     /// `--external`: objects that are not dumped but supplied again.
     pub external: Vec<External>,
     /// `--cpu-cap`: what of the CPU must be there again when the images are restored. When absent it is the default of
@@ -95,6 +97,7 @@ impl Default for CommonOptions {
             shell_job: false,
             file_locks: false,
             evasive_devices: false,
+            ext_unix_sk: false,
             external: Vec::new(),
             cpu_cap: None,
             network_lock: NetworkLock::default(),

@@ -49,7 +49,7 @@ const fn mutation(
     Mutation { area, case, images, key, change }
 }
 
-static MUTATIONS: [Mutation; 28] = [
+static MUTATIONS: [Mutation; 30] = [
     mutation("tree", "tree/zombie_codes", "core-", "exit_code", Change::Flip(0x200)),
     mutation("tree", "tree/names", "core-", "comm", Change::Text("mutant")),
     mutation("threads", "threads/masks", "core-", "blk_sigset", Change::Flip(1 << 9)),
@@ -74,6 +74,8 @@ static MUTATIONS: [Mutation; 28] = [
     mutation("userfaultfd", "userfaultfd/protected", "stasis-file", "start", Change::Add(4096)),
     mutation("io_uring", "io_uring/unsubmitted", "stasis-file", "submitted", Change::Add(1)),
     mutation("bpf", "bpf/array", "files.img", "map_name", Change::Text("mutant")),
+    mutation("unix", "unix/options", "files.img", "so_priority", Change::Flip(1)),
+    mutation("unix", "unix/packets", "sk-queues", "extra", Change::Payload),
     mutation("ipc", "ipc/uts_names", "utsns-", "nodename", Change::Text("mutant")),
     mutation("ipc", "ipc/shm_attached", "ipcns-shm-", "mode", Change::Flip(1)),
     mutation("ipc", "ipc/msg_order", "ipcns-msg-", "mtype", Change::Flip(4)),

@@ -90,6 +90,11 @@ impl Gate {
         self.dir.join(name)
     }
 
+    /// Options of the engine's at the dump that the header cannot know: of what is there only now.
+    pub fn dump_options(&self, options: &[String]) -> Verdict {
+        Ok(std::fs::write(self.path("dump-options"), options.join("\n"))?)
+    }
+
     /// Says that the state is set up and waits for the dump and restore (or whatever the route does) to be over.
     pub fn checkpoint(&mut self) -> Verdict {
         self.ready();

@@ -27,6 +27,7 @@ mod tools_spin;
 mod tools_tasks;
 mod tools_threads;
 mod tools_timers;
+mod tools_unix;
 mod tools_uring;
 mod tools_userfault;
 mod tools_watch;

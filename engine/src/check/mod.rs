@@ -5,7 +5,6 @@ mod files;
 pub mod kernel;
 mod memory;
 mod net;
-mod netlink;
 mod process;
 mod table;
 

@@ -9,9 +9,10 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
-use super::netlink::{ACK, CREATE, DUMP, Message, REQUEST, ask, attribute};
 use super::{Answer, Because, unless};
-use crate::sys::probe::{self, SocketFd, in_child};
+use crate::netlink::{ACK, CREATE, DUMP, Message, REQUEST, ask, attribute};
+use crate::sys::probe::{self, in_child};
+use crate::sys::socket::{self as sk, SocketFd};
 
 fn own_network() -> Result<(), String> {
     unshare(CloneFlags::CLONE_NEWNET).because("unshare of the network namespace")
@@ -33,7 +34,7 @@ pub(super) fn tun_ns() -> Answer {
         own_network()?;
         let tun = open_tun()?;
         probe::make_tun(tun.as_fd()).because("TUNSETIFF")?;
-        probe::socket_fd(tun.as_fd(), SocketFd::Namespace).because("SIOCGSKNS of a tun device").map(drop)
+        sk::socket_fd(tun.as_fd(), SocketFd::Namespace).because("SIOCGSKNS of a tun device").map(drop)
     })
 }
 
@@ -44,22 +45,22 @@ pub(super) fn tcp_half_closed() -> Answer {
     let (far, _) = listener.accept().because("accept")?;
     near.shutdown(Shutdown::Write).because("shutdown")?;
     for end in [near.as_fd(), far.as_fd()] {
-        probe::set_option(end, libc::IPPROTO_TCP, TCP_REPAIR, 1).because("TCP_REPAIR of a half closed connection")?;
+        sk::set_option(end, libc::IPPROTO_TCP, TCP_REPAIR, 1).because("TCP_REPAIR of a half closed connection")?;
         // A socket that is closed in repair mode would tell the other end nothing.
-        probe::set_option(end, libc::IPPROTO_TCP, TCP_REPAIR, 0).because("end of TCP_REPAIR")?;
+        sk::set_option(end, libc::IPPROTO_TCP, TCP_REPAIR, 0).because("end of TCP_REPAIR")?;
     }
     Ok(())
 }
 
 pub(super) fn sk_ns() -> Answer {
     let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).because("bind to the loopback address")?;
-    probe::socket_fd(socket.as_fd(), SocketFd::Namespace).because("SIOCGSKNS").map(drop)
+    sk::socket_fd(socket.as_fd(), SocketFd::Namespace).because("SIOCGSKNS").map(drop)
 }
 
 pub(super) fn sk_unix_file() -> Answer {
     let path = std::env::temp_dir().join(format!("stasis-probe-{}", std::process::id()));
     let listener = UnixListener::bind(&path).because("bind of a unix socket")?;
-    let answer = probe::socket_fd(listener.as_fd(), SocketFd::BoundFile).because("SIOCUNIXFILE").map(drop);
+    let answer = sk::socket_fd(listener.as_fd(), SocketFd::BoundFile).because("SIOCUNIXFILE").map(drop);
     std::fs::remove_file(&path).because("unlink of the unix socket")?;
     answer
 }
@@ -178,18 +179,18 @@ pub(super) fn ipt_legacy() -> Answer {
     info[..6].copy_from_slice(b"filter");
     let raw =
         socket(AddressFamily::Inet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Raw).because("raw socket")?;
-    probe::get_option(raw.as_fd(), libc::IPPROTO_IP, IPT_SO_GET_INFO, &mut info).because("IPT_SO_GET_INFO")
+    sk::get_option(raw.as_fd(), libc::IPPROTO_IP, IPT_SO_GET_INFO, &mut info).because("IPT_SO_GET_INFO").map(drop)
 }
 
 pub(super) fn buf_lock() -> Answer {
     const SO_BUF_LOCK: i32 = 72;
     let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).because("bind to the loopback address")?;
-    probe::get_option(socket.as_fd(), libc::SOL_SOCKET, SO_BUF_LOCK, &mut [0; 4]).because("SO_BUF_LOCK")
+    sk::get_option(socket.as_fd(), libc::SOL_SOCKET, SO_BUF_LOCK, &mut [0; 4]).because("SO_BUF_LOCK").map(drop)
 }
 
 pub(super) fn ipv6_freebind() -> Answer {
     const IPV6_FREEBIND: i32 = 78;
     let socket =
         socket(AddressFamily::Inet6, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).because("IPv6 socket")?;
-    probe::set_option(socket.as_fd(), libc::IPPROTO_IPV6, IPV6_FREEBIND, 1).because("IPV6_FREEBIND")
+    sk::set_option(socket.as_fd(), libc::IPPROTO_IPV6, IPV6_FREEBIND, 1).because("IPV6_FREEBIND")
 }

@@ -36,6 +36,7 @@ pub fn common(parsed: &Parsed) -> Result<CommonOptions, CliError> {
         shell_job: parsed.flag("shell-job"),
         file_locks: parsed.flag("file-locks"),
         evasive_devices: parsed.flag("evasive-devices"),
+        ext_unix_sk: parsed.flag("ext-unix-sk"),
         external: parsed.values("external")?,
         cpu_cap: parsed.value("cpu-cap")?,
         network_lock: parsed.value("network-lock")?.unwrap_or_default(),

@@ -165,7 +165,7 @@ pub fn find_short(short: char) -> Option<&'static Opt> {
     OPTIONS.iter().find(|o| o.short == Some(short))
 }
 
-const NO_SOCKETS: &str = "sockets are not built yet, and a socket in the tree fails the dump";
+const NO_SOCKETS: &str = "internet sockets are not built yet, and one in the tree fails the dump";
 const NO_NAMESPACES: &str = "namespaces and their sysctls are not built yet";
 const BOTH: &[Verb] = &[Verb::Dump, Verb::PreDump, Verb::Restore];
 const DUMP: &[Verb] = &[Verb::Dump, Verb::PreDump];
@@ -208,6 +208,7 @@ pub const OPTIONS: &[Opt] = &[
     flag("skip-file-rwx-check", "permission bits of files may have changed").on(RESTORE),
     value("external", "RES", "an object that is supplied again instead of being dumped").many().on(BOTH),
     value("inherit-fd", "fd[N]:KEY", "descriptor N takes the place of the object KEY").many().on(RESTORE),
+    flag("ext-unix-sk", "a datagram socket may be connected to one outside the tree, by its name").short('x').on(BOTH),
     flag("evasive-devices", "a device may be opened by another path").on(BOTH),
     flag("force-irmap", "look for names of watched inodes in any case")
         .on(DUMP)
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn short_names_are_those_of_criu() {
         let shorts = "t:tree D:images-dir W:work-dir o:log-file v:verbosity d:restore-detached S:restore-sibling \
-                      j:shell-job s:leave-stopped R:leave-running l:file-locks r:root J:join-ns h:help V:version";
+                      j:shell-job s:leave-stopped R:leave-running l:file-locks r:root x:ext-unix-sk J:join-ns h:help V:version";
         for pair in shorts.split_whitespace() {
             let (short, long) = pair.split_once(':').expect("a pair");
             assert_eq!(find_short(short.chars().next().expect("a letter")).map(|o| o.long), Some(long));

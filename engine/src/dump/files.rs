@@ -4,11 +4,12 @@
 use super::freeze::Outline;
 use super::outside::OutsideDescriptor;
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{FdinfoEntry, FileEntry, FsEntry};
+use crate::image::proto::{FdTypes, FdinfoEntry, FileEntry, FsEntry};
 use crate::kind::eventpoll::Watching;
 use crate::kind::{self, Descriptor, DumpContext};
 use crate::options::DumpOptions;
 use crate::parallel;
+use crate::proc::ProcDir;
 use crate::proc::fdinfo::{self, FdInfo};
 use crate::proc::maps::Mapping;
 use crate::sys::kcmp::{What, kcmp, kcmp_watched};
@@ -16,7 +17,7 @@ use crate::sys::{self, Pid};
 use nix::sys::stat::{FileStat, fstat};
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Descriptors that we hold copies of at a time.
 const WINDOW: usize = 256;
@@ -43,6 +44,8 @@ pub struct Files<'a> {
     links: Vec<(Vec<u8>, u32)>,
     /// Files that some task has mapped, by what its maps say of them and whether they are opened for writing.
     mapped: HashMap<MappedKey, u32>,
+    /// Files that no task has: they are under way in queues, and ours are what others are compared with.
+    under_way: Vec<OwnedFd>,
 }
 
 impl<'a> Files<'a> {
@@ -56,6 +59,7 @@ impl<'a> Files<'a> {
             paths: HashMap::new(),
             links: Vec::new(),
             mapped: HashMap::new(),
+            under_way: Vec::new(),
         }
     }
 
@@ -107,7 +111,7 @@ impl<'a> Files<'a> {
     ) -> Result<FdinfoEntry> {
         let OutsideDescriptor { fd, link, info } = outside;
         let flags = u32::from(info.flags & libc::O_CLOEXEC as u32 != 0);
-        let descriptor = Descriptor { pid: process.speaker(), fd, link, stat, info, copy };
+        let descriptor = Descriptor { pid: process.speaker(), fd, queue: None, link, stat, info, copy };
         let (id, r#type) = self.of_descriptor(&descriptor)?;
         kind::locks::dump(&descriptor, process.pid, id, &mut self.cx)?;
         Ok(FdinfoEntry { id, flags, r#type, fd: fd as u32, xattr_security_selinux: None })
@@ -140,6 +144,34 @@ impl<'a> Files<'a> {
         self.entries.push(entry);
         self.entries.append(&mut self.cx.more);
         Ok((id, r#type))
+    }
+
+    /// Finds the files that are under way in queues of sockets, when all descriptors are known; they may be sockets with
+    /// queues of their own. Then every socket is known, and which of them belong together.
+    pub fn find_queued(&mut self) -> Result<()> {
+        let dir = ProcDir::current()?;
+        while let Some((place, copy, queue)) = self.cx.sockets.queues.unresolved() {
+            let fd = copy.as_raw_fd();
+            let doing = || format!("look at a descriptor in the queue of {queue}");
+            let stat = fstat(&copy).doing(doing)?;
+            let link = dir.readlink(&format!("fd/{fd}"))?;
+            let info = fdinfo::read(&dir, fd, &mut Vec::new())?;
+            let descriptor = Descriptor { pid: Pid::this(), fd, queue: Some(queue), link, stat, info, copy };
+            let known = self.entries.len();
+            let (id, r#type) = self.of_descriptor(&descriptor)?;
+            if self.cx.late.contains(&id) || r#type == FdTypes::Userfaultfd as i32 {
+                return Err(Error::unsupported(descriptor.describe(), "only a process that has it can open it again"));
+            }
+            if self.entries.len() > known {
+                if !descriptor.info.locks.is_empty() {
+                    return Err(Error::unsupported(descriptor.describe(), "a lock is held through it"));
+                }
+                self.under_way.push(descriptor.copy);
+            }
+            self.cx.sockets.queues.found(place, id);
+        }
+        self.cx.eventfds.clear();
+        kind::sk_unix::settle(&mut self.entries, &mut self.cx)
     }
 
     /// Finds what epoll sets, inotify and fanotify descriptors watch, when all descriptors are known. `tables` are the tasks' by a thread of each.
@@ -265,7 +297,7 @@ impl<'a> Files<'a> {
             body: fdinfo::Body::None,
             other: Vec::new(),
         };
-        let descriptor = Descriptor { pid, fd: kind::NO_NUMBER, link, stat, info, copy };
+        let descriptor = Descriptor { pid, fd: kind::NO_NUMBER, queue: None, link, stat, info, copy };
         let entry = kind::dump_path(&descriptor, id, &mut self.cx)?;
         self.entries.push(entry);
         self.paths.insert(key, id);

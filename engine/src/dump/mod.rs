@@ -200,6 +200,8 @@ fn settle(
     segments: &mut memory::Segments,
 ) -> Result<()> {
     let root = tables.first().map_or(Pid::this(), |(pid, ..)| *pid);
+    let queued = files.find_queued();
+    files.cx.refusals.hear(root, queued)?;
     let found = files.find_watched(&tables.iter().map(|(_, speaker, table)| (*speaker, *table)).collect());
     files.cx.refusals.hear(root, found)?;
     let queues = files.cx.queues.iter().try_for_each(|queues| queues.check(&files.cx.tree));

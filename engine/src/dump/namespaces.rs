@@ -36,7 +36,8 @@ impl Namespaces {
         let (owned, known) = owned(tree, refusals)?;
         let objects = owned.ipc.as_ref().map(|ipc| ns::inside(ipc, Objects::read)).transpose()?;
         objects.iter().try_for_each(Objects::check)?;
-        let queues = owned.ipc.as_ref().map(|ipc| ns::inside(ipc, Queues::read)).transpose()?.flatten();
+        let queues = owned.ipc.as_ref().map(|ipc| ns::inside(ipc, || Queues::read(refusals.are_noted())));
+        let queues = queues.transpose()?.flatten();
         let semaphores = match &objects {
             Some(objects) => objects.sets.iter().flat_map(|(set, values)| undo::of_set(set.id, values)).collect(),
             None => match undo::semaphores() {

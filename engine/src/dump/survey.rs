@@ -22,6 +22,7 @@ pub const UNSEEN: &[&str] = &[
     "contexts of asynchronous I/O that a child inherited",
     "io_uring instances that a thread registered for itself",
     "semaphores that a process adjusted (SEM_UNDO) outside of an IPC namespace of its own",
+    "what waits in sockets and message queues, and the descriptors under way there",
     "limits and system call filters that forbid the engine's own calls in a task",
     "tasks that cannot be stopped in time",
 ];

@@ -292,6 +292,8 @@ kinds! {
     STASIS_FILE "stasis-file.img" Common(0x5354_4609) StasisFileEntry;
     /// What memory files have that CRIU's message has no field for.
     STASIS_MEMFD "stasis-memfd.img" Common(0x5354_4d0a) StasisMemfdEntry;
+    /// What sockets have that CRIU's messages have no field for.
+    STASIS_SOCKET "stasis-socket.img" Common(0x5354_530b) StasisSocketEntry;
     /// The CPU, where CRIU's message has no place for it.
     STASIS_CPU "stasis-cpu.img" Common(0x5354_4308) StasisCpuEntry;
     /// POSIX message queues.

@@ -9,6 +9,7 @@ use super::locks::Locks;
 use super::memfd;
 use super::mounts::Mounts;
 use super::pipe_data::{Contents, Pipes};
+use super::sk_unix;
 use super::userfaultfd::{self, Userfaults};
 use super::watched::{Finder, Watcher};
 use crate::error::{Doing, Error, Result};
@@ -41,6 +42,8 @@ pub struct DumpContext<'a> {
     pub userfaults: Userfaults,
     /// The entries of BPF maps.
     pub maps: Entries,
+    /// Unix sockets, and what waits in queues.
+    pub sockets: sk_unix::Found,
     /// Locks found.
     pub locks: Locks,
     /// What the files have that CRIU's messages have no field for.
@@ -83,6 +86,7 @@ impl<'a> DumpContext<'a> {
             rings: Rings::default(),
             userfaults: Userfaults::default(),
             maps: Entries::default(),
+            sockets: sk_unix::Found::default(),
             locks: Locks::default(),
             extras: Vec::new(),
             epolls: Vec::new(),
@@ -145,6 +149,7 @@ impl DumpContext<'_> {
         if !more.is_empty() {
             out.write_all(kinds::STASIS_PIPE.single(), &more)?;
         }
+        self.sockets.write(out)?;
         if !self.extras.is_empty() {
             out.write_all(kinds::STASIS_FILE.single(), &self.extras)?;
         }
@@ -198,6 +203,8 @@ pub struct RestoreContext<'a> {
     pub memfds: memfd::Restorer,
     /// What is watched, by the ids of the files.
     pub targets: HashMap<u32, Arc<OwnedFd>>,
+    /// Unix sockets, and what belongs in queues.
+    pub sockets: sk_unix::Sockets,
     late: Vec<(OwnedFd, Late)>,
     last: Vec<Last>,
 }
@@ -244,6 +251,7 @@ impl<'a> RestoreContext<'a> {
             ghosts: ghost::Restorer::load(images)?,
             memfds: memfd::Restorer::load(images)?,
             targets: HashMap::new(),
+            sockets: sk_unix::Sockets::load(images)?,
             late: Vec::new(),
             last: Vec::new(),
         })
@@ -289,6 +297,13 @@ impl<'a> RestoreContext<'a> {
         Ok(())
     }
 
+    /// Lets the names stand that were made, and takes those away that were made for the moment: to be called when
+    /// nothing can fail any more.
+    pub fn commit(&mut self) -> Result<()> {
+        self.sockets.commit();
+        self.ghosts.commit()
+    }
+
     /// Does something when [`RestoreContext::finish`] is called.
     pub fn at_last(&mut self, what: impl FnOnce() -> Result<()> + Send + Sync + 'static) {
         self.last.push(Box::new(what));
@@ -312,6 +327,7 @@ impl<'a> RestoreContext<'a> {
         self.maps.close();
         self.ghosts.close();
         self.memfds.close();
+        self.sockets.close();
     }
 }
 

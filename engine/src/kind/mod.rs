@@ -15,6 +15,7 @@ pub mod ghost;
 mod inotify;
 pub mod io_uring;
 pub mod locks;
+pub mod maker;
 pub mod memfd;
 mod mounts;
 mod mqueue;
@@ -25,6 +26,8 @@ pub mod procfs;
 pub mod regfile;
 pub mod segment;
 mod signalfd;
+pub mod sk;
+pub mod sk_unix;
 #[cfg(test)]
 mod tests;
 mod timerfd;
@@ -57,6 +60,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &io_uring::IoUring,
     &pipe::Pipe,
     &fifo::Fifo,
+    &sk_unix::SkUnix,
     &mqueue::Mqueue,
     &memfd::Memfd,
     &regfile::RegFile,
@@ -85,10 +89,12 @@ pub const NO_NUMBER: i32 = -1;
 /// A descriptor of a frozen task, as the kernel shows it from outside, and our copy of it.
 #[derive(Debug)]
 pub struct Descriptor {
-    /// A live task that has it.
+    /// A live task that has it: we ourselves, where it is only under way in a socket's queue.
     pub pid: Pid,
     /// Its number there; [`NO_NUMBER`] for a file that the task has otherwise.
     pub fd: i32,
+    /// The queue in words, where it is only under way in one.
+    pub queue: Option<String>,
     /// Where /proc/PID/fd/N points, as the kernel spells it.
     pub link: Vec<u8>,
     /// fstat(2).
@@ -118,9 +124,10 @@ impl Descriptor {
     /// The file in words: pid, number, target.
     pub fn describe(&self) -> String {
         let link = String::from_utf8_lossy(&self.link);
-        match self.fd {
-            NO_NUMBER => format!("task {}: file {link}", self.pid),
-            fd => format!("task {}: descriptor {fd} ({link})", self.pid),
+        match (&self.queue, self.fd) {
+            (Some(queue), _) => format!("a descriptor ({link}) in the queue of {queue}"),
+            (None, NO_NUMBER) => format!("task {}: file {link}", self.pid),
+            (None, fd) => format!("task {}: descriptor {fd} ({link})", self.pid),
         }
     }
 

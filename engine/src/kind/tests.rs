@@ -1,6 +1,7 @@
 //! What the tests of the kinds share: this process in the place of a target, and images in a temporary directory.
 
-use super::{Descriptor, DumpContext, LinkRemaps, RestoreContext, of_entry, recognise};
+use super::maker::Nobody;
+use super::{Descriptor, DumpContext, LinkRemaps, RestoreContext, of_entry, recognise, sk_unix};
 use crate::error::Result;
 use crate::image::proto::FileEntry;
 use crate::image::{ImageDir, ManifestHead, NewImageDir};
@@ -19,7 +20,7 @@ pub fn descriptor(copy: OwnedFd) -> Descriptor {
     let link = dir.readlink(&format!("fd/{fd}")).unwrap();
     let info = fdinfo::read(&dir, fd, &mut Vec::new()).unwrap();
     let stat = fstat(&copy).unwrap();
-    Descriptor { pid: Pid::this(), fd, link, stat, info, copy }
+    Descriptor { pid: Pid::this(), fd, queue: None, link, stat, info, copy }
 }
 
 /// Options of a dump.
@@ -53,6 +54,7 @@ pub fn dump(options: &DumpOptions, descriptors: &[Descriptor]) -> Result<Dumped>
         ids.push(id);
     }
     entries.append(&mut cx.more);
+    sk_unix::settle(&mut entries, &mut cx)?;
     let dir = tempfile::tempdir().unwrap();
     let out = NewImageDir::create(dir.path(), false)?;
     let links = cx.write(&mut entries, &out)?;
@@ -70,6 +72,7 @@ pub fn restore<T>(
     let files: HashMap<u32, FileEntry> = dumped.entries.iter().map(|entry| (entry.id, entry.clone())).collect();
     let root = std::fs::File::open("/").unwrap();
     let mut cx = RestoreContext::new(options, &dumped.images, &files, root.as_fd())?;
+    sk_unix::make(&mut cx, &Nobody)?;
     let mut restored = Vec::new();
     for id in &dumped.ids {
         let entry = &files[id];

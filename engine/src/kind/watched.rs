@@ -217,7 +217,7 @@ fn describe(copy: OwnedFd, watcher: &Watcher) -> Result<Descriptor> {
         body: Body::None,
         other: Vec::new(),
     };
-    Ok(Descriptor { pid: watcher.pid, fd: -1, link, stat, info, copy })
+    Ok(Descriptor { pid: watcher.pid, fd: super::NO_NUMBER, queue: None, link, stat, info, copy })
 }
 
 fn leads_back(found: &Descriptor) -> bool {

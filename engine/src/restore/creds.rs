@@ -5,6 +5,7 @@ use super::crew::Program;
 use crate::error::Result;
 use crate::image::proto::CredsEntry;
 use crate::proc::{ProcDir, status};
+use crate::sys::acting::Actor;
 use crate::sys::process::{Attribute, attribute};
 use zerocopy::IntoBytes;
 
@@ -45,6 +46,35 @@ impl Current {
     }
 }
 
+/// Adds the calls by which a task takes the effective ids and the groups of somebody and keeps its capabilities.
+pub fn act_as(program: &mut Program, whom: &Actor, current: &Current) {
+    if is_other(whom, current) {
+        program.call(libc::SYS_prctl, &[libc::PR_SET_SECUREBITS as u64, SECBIT_NO_SETUID_FIXUP]);
+        set_groups(program, &whom.groups);
+        program.call(libc::SYS_setresgid, &[u64::MAX, whom.gid.into(), u64::MAX]);
+        program.call(libc::SYS_setresuid, &[u64::MAX, whom.uid.into(), u64::MAX]);
+    }
+}
+
+/// Takes that back.
+pub fn stop_acting(program: &mut Program, whom: &Actor, current: &Current) {
+    if is_other(whom, current) {
+        program.call(libc::SYS_setresuid, &[u64::MAX, current.uid[1].into(), u64::MAX]);
+        program.call(libc::SYS_setresgid, &[u64::MAX, current.gid[1].into(), u64::MAX]);
+        set_groups(program, &current.groups);
+        program.call(libc::SYS_prctl, &[libc::PR_SET_SECUREBITS as u64, current.securebits]);
+    }
+}
+
+fn is_other(whom: &Actor, current: &Current) -> bool {
+    (whom.uid, whom.gid, &whom.groups) != (current.uid[1], current.gid[1], &current.groups)
+}
+
+fn set_groups(program: &mut Program, groups: &[u32]) {
+    let bytes: Vec<u8> = groups.iter().flat_map(|g| g.to_ne_bytes()).collect();
+    program.call_with(libc::SYS_setgroups, &[groups.len() as u64, 0], 1, &bytes);
+}
+
 fn set_of(words: &[u32]) -> u64 {
     u64::from(words.first().copied().unwrap_or(0)) | u64::from(words.get(1).copied().unwrap_or(0)) << 32
 }
@@ -61,8 +91,7 @@ pub fn set(program: &mut Program, creds: &CredsEntry, current: &Current) {
         prctl(program, &[libc::PR_SET_SECUREBITS as u64, SECBIT_NO_SETUID_FIXUP]);
     }
     if creds.groups != current.groups {
-        let bytes: Vec<u8> = creds.groups.iter().flat_map(|g| g.to_ne_bytes()).collect();
-        program.call_with(libc::SYS_setgroups, &[creds.groups.len() as u64, 0], 1, &bytes);
+        set_groups(program, &creds.groups);
     }
     if ids_differ {
         program.call(libc::SYS_setresgid, &[gid[0], gid[1], gid[2]].map(u64::from));

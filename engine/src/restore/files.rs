@@ -1,10 +1,12 @@
 //! The files stage: the engine opens every file once and hands each task its copies, by a socket pair that the task
 //! makes and of which the engine takes one end.
 
+use super::actors::Crew;
 use super::crew::{Member, Program, run_all};
 use super::late::Late;
 use super::load::Images;
 use super::seed::Layout;
+use super::tree::Tree;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::FdTypes;
 use crate::kind::{self, RestoreContext};
@@ -50,15 +52,19 @@ pub fn open(images: &Images, ids: Vec<u32>, cx: &mut RestoreContext<'_>) -> Resu
     ids.into_iter().try_for_each(|id| open_one(id, images, cx, &mut on_the_way))
 }
 
-/// Opens what is in descriptor tables; it may be a file of a process of the tree, which must be there. What a task has to
-/// make itself when its memory is there comes later ([`super::userfaults`]).
-pub fn open_rest(images: &Images, late: &Late, cx: &mut RestoreContext<'_>) -> Result<()> {
+/// Opens what is in descriptor tables and what is under way in queues; it may be a file of a process of the tree, which
+/// must be there, and makes sockets as somebody of it. What a task has to make itself when its memory is there comes later
+/// ([`super::userfaults`]).
+pub fn open_rest(images: &Images, tree: &Tree, late: &Late, cx: &mut RestoreContext<'_>) -> Result<()> {
+    kind::sk_unix::make(cx, &Crew { images, tree })?;
     let later = |id: &u32| images.files.get(id).is_some_and(|entry| entry.r#type() == FdTypes::Userfaultfd);
     let ids = images.tables.values().flatten().map(|fd| fd.id);
     let mut ids: Vec<u32> = ids.filter(|id| !later(id) && !late.has(*id)).collect();
+    ids.extend(cx.sockets.under_way());
     ids.sort_unstable();
     ids.dedup();
-    open(images, ids, cx)
+    open(images, ids, cx)?;
+    kind::sk_unix::finish(cx)
 }
 
 fn open_one(id: u32, images: &Images, cx: &mut RestoreContext<'_>, on_the_way: &mut HashSet<u32>) -> Result<()> {

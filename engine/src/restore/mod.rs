@@ -1,6 +1,7 @@
 //! The restore: tree → memory → files → threads → identity → release. [`run`] is the list of its stages; each ends
 //! before the next begins, and what it made is gone if a later one fails.
 
+mod actors;
 mod aio;
 mod attach;
 mod classes;
@@ -72,7 +73,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     let mut tree = tree::grow(&images, options, &needs, &plan)?;
     let forking = started.elapsed();
     let made = namespaces::build(&images, &mut cx)?;
-    files::open_rest(&images, &late, &mut cx)?;
+    files::open_rest(&images, &tree, &late, &mut cx)?;
     fault::point("files")?;
     memory::build_and_verify(&images, &tree, &needs, &plan)?;
     aio::restore(&images, &tree, &needs)?;
@@ -99,7 +100,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     seccomp::install(&images, &tree)?;
     cx.settle()?;
     release::prepare(&images, &tree, options.leave_stopped)?;
-    cx.ghosts.commit()?;
+    cx.commit()?;
     cx.finish()?;
     let processes = images.tasks.len();
     fault::point("release")?;

@@ -1,6 +1,7 @@
 //! Every unsafe line of the engine that talks to the kernel: thin wrappers of the calls that nix lacks, each with the
 //! kernel's own words and units. Nothing here decides anything.
 
+pub mod acting;
 pub mod bpf;
 pub mod clone;
 pub mod event;
@@ -17,6 +18,7 @@ pub mod pidfd;
 pub mod probe;
 pub mod process;
 pub mod ptrace;
+pub mod socket;
 pub mod task;
 pub mod undo;
 pub mod uring;

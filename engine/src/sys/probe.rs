@@ -249,25 +249,6 @@ pub fn move_aio_ring(ring_size: impl Fn(usize) -> Option<usize>) -> Result<(), E
     Errno::result(events).map(drop)
 }
 
-/// Which descriptor a socket is asked for.
-#[derive(Debug, Clone, Copy)]
-pub enum SocketFd {
-    /// The network namespace of the socket or tun device (SIOCGSKNS).
-    Namespace,
-    /// The file that a unix socket is bound to (SIOCUNIXFILE).
-    BoundFile,
-}
-
-/// A descriptor of what belongs to a socket.
-pub fn socket_fd(socket: BorrowedFd<'_>, which: SocketFd) -> Result<OwnedFd, Errno> {
-    let request = match which {
-        SocketFd::Namespace => 0x894c,
-        SocketFd::BoundFile => 0x89e0,
-    };
-    // SAFETY: both requests ignore the argument and return a new descriptor.
-    owned(unsafe { libc::ioctl(socket.as_raw_fd(), request, 0) }.into())
-}
-
 /// Makes a tun device of the kernel's choice of name in this network namespace; it goes with the descriptor.
 pub fn make_tun(tun: BorrowedFd<'_>) -> Result<(), Errno> {
     const IFF_TUN: u16 = 1;
@@ -276,22 +257,6 @@ pub fn make_tun(tun: BorrowedFd<'_>) -> Result<(), Errno> {
     let code = nix::request_code_write!(b'T', 202, size_of::<i32>());
     // SAFETY: the argument is a `struct ifreq` of 40 bytes.
     Errno::result(unsafe { libc::ioctl(tun.as_raw_fd(), code, request.as_mut_ptr()) }).map(drop)
-}
-
-/// Sets an integer option of a socket.
-pub fn set_option(socket: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<(), Errno> {
-    let size = size_of_val(&value) as libc::socklen_t;
-    // SAFETY: the kernel reads one int.
-    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size) };
-    Errno::result(done).map(drop)
-}
-
-/// Reads an option of a socket into `value`, whose contents the kernel may read first.
-pub fn get_option(socket: BorrowedFd<'_>, level: i32, name: i32, value: &mut [u8]) -> Result<(), Errno> {
-    let mut size = value.len() as libc::socklen_t;
-    // SAFETY: the kernel writes at most as many bytes as the size says.
-    let done = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, value.as_mut_ptr().cast(), &mut size) };
-    Errno::result(done).map(drop)
 }
 
 /// Adds the mount at `to` to the peer group of the mount at `from` (MOVE_MOUNT_SET_GROUP, 5.15).

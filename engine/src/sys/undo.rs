@@ -2,13 +2,22 @@
 //! undone by itself: no descriptor and no pointer, so that any process can do it after the one that wrote it is gone.
 
 use super::clone::CloneArgs;
-use super::{Errno, Pid, Result, check};
+use super::{Errno, Pid, Result, check, socket};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// The longest path with its NUL.
 const PATH: usize = libc::PATH_MAX as usize;
+
+/// What is known of the watcher: none was started, it has just been born, it can give back what is lent, or cannot.
+const NOBODY: u32 = 0;
+const BORN: u32 = 1;
+const READY: u32 = 2;
+const BLIND: u32 = 3;
 
 /// What a record does to its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +35,8 @@ pub enum Action {
     WriteFrozen = 5,
     /// Kills the process whose number stands in place of the device.
     Kill = 6,
+    /// Removes the directory.
+    RemoveDir = 7,
 }
 
 /// One thing to undo.
@@ -47,6 +58,8 @@ struct Record {
 pub struct Log {
     records: NonNull<Record>,
     len: usize,
+    /// A socket pair: a copy of each socket that was lent stands in it, with the offset that it is to get.
+    lent: (OwnedFd, OwnedFd),
 }
 
 // SAFETY: the memory is shared by design; a record is claimed by its atomic `taken` before it is written, and read by
@@ -67,7 +80,10 @@ impl Log {
         if at == libc::MAP_FAILED {
             return Err(Errno::last());
         }
-        NonNull::new(at.cast()).map(|records| Log { records, len }).ok_or(Errno::ENOMEM)
+        let records = NonNull::new(at.cast()).ok_or(Errno::ENOMEM)?;
+        let (kind, flags) = (SockType::Datagram, SockFlag::SOCK_CLOEXEC);
+        let lent = socketpair(AddressFamily::Unix, kind, None, flags)?;
+        Ok(Log { records, len, lent })
     }
 
     /// How many records were ever used, the first included.
@@ -136,10 +152,48 @@ impl Log {
                 3 => write_text(path, b"THAWED"),
                 4 => write_text(path, b"1"),
                 5 => write_text(path, b"FROZEN"),
+                7 => drop(libc::rmdir(path)),
                 _ => drop(libc::kill(file.0 as i32, libc::SIGKILL)),
             }
         }
         self.clear(slot);
+    }
+
+    /// Notes the SO_PEEK_OFF of a socket before it is changed.
+    pub fn lend(&self, fd: BorrowedFd<'_>, offset: i32) -> Result<()> {
+        self.await_watcher()?;
+        socket::send(self.lent.0.as_fd(), &offset.to_ne_bytes(), None, &[fd.as_raw_fd()], None).map(drop)
+    }
+
+    /// Forgets the socket that was lent first.
+    pub fn take_back(&self) {
+        let _ = socket::receive(self.lent.1.as_fd(), &mut [0; 4], 0);
+    }
+
+    /// How far the watcher has got: the first record's place.
+    fn watcher(&self) -> Option<&AtomicU32> {
+        // SAFETY: an atomic in the mapping, which lives as long as `self`.
+        self.record(0).map(|first| unsafe { &(*first).taken })
+    }
+
+    fn set_watcher(&self, state: u32) {
+        if let Some(watcher) = self.watcher() {
+            watcher.store(state, Ordering::SeqCst);
+        }
+    }
+
+    /// Waits until the watcher, if there is to be one, could give back what is lent.
+    fn await_watcher(&self) -> Result<()> {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            match self.watcher().map_or(NOBODY, |watcher| watcher.load(Ordering::SeqCst)) {
+                BORN => std::thread::yield_now(),
+                BLIND => return Err(Errno::EPERM),
+                _ => return Ok(()),
+            }
+        }
+        Err(Errno::ETIMEDOUT)
     }
 
     /// From this instant on nothing that is noted will be undone.
@@ -157,6 +211,11 @@ impl Log {
 
     /// Undoes all that is noted, the newest first. Async-signal-safe.
     pub fn undo_all(&self) {
+        self.undo_with(Some(self.lent.1.as_fd()));
+    }
+
+    /// The same, with the queue of the sockets that were lent.
+    fn undo_with(&self, lent: Option<BorrowedFd<'_>>) {
         if self.is_void().is_some_and(|void| void.load(Ordering::SeqCst) != 0) {
             return;
         }
@@ -164,12 +223,14 @@ impl Log {
         for slot in (1..high).rev() {
             self.undo(slot);
         }
+        lent.into_iter().for_each(give_back);
     }
 
     /// Starts a process that does nothing but wait for our death and then undo the log. It is no child that a wait(2)
     /// without __WALL sees, hears no signal that can be blocked, and keeps none of our descriptors open.
     pub fn watch(&self) -> Result<Pid> {
         let me = std::process::id() as i32;
+        self.set_watcher(BORN);
         // SAFETY: a fork without an exit signal. The child makes only async-signal-safe calls (it may be the copy of a
         // process with threads), never allocates and never returns.
         unsafe {
@@ -182,6 +243,8 @@ impl Log {
             if child == 0 {
                 libc::syscall(libc::SYS_close_range, 0, u32::MAX, libc::CLOSE_RANGE_UNSHARE);
                 let engine = libc::syscall(libc::SYS_pidfd_open, me, 0) as i32;
+                let lent = libc::syscall(libc::SYS_pidfd_getfd, engine, self.lent.1.as_raw_fd(), 0) as i32;
+                self.set_watcher(if lent < 0 { BLIND } else { READY });
                 // Born to somebody else: the engine is gone, and its number may be another's.
                 while libc::getppid() == me {
                     // Without a pidfd it looks now and then.
@@ -191,7 +254,7 @@ impl Log {
                         break;
                     }
                 }
-                self.undo_all();
+                self.undo_with((lent >= 0).then(|| BorrowedFd::borrow_raw(lent)));
                 libc::_exit(0);
             }
             libc::sigprocmask(libc::SIG_SETMASK, &old, std::ptr::null_mut());
@@ -204,6 +267,16 @@ impl Drop for Log {
     fn drop(&mut self) {
         // SAFETY: the mapping made by `new`; nothing borrows from it any more.
         unsafe { libc::munmap(self.records.as_ptr().cast(), self.len * size_of::<Record>()) };
+    }
+}
+
+/// Gives sockets that were lent the offset that they had. Async-signal-safe.
+fn give_back(queue: BorrowedFd<'_>) {
+    let mut offset = [0; 4];
+    while let Ok(lent) = socket::receive_one(queue, &mut offset) {
+        if let Some(fd) = lent {
+            let _ = socket::set(fd.as_fd(), socket::option::PEEK_OFF, i32::from_ne_bytes(offset));
+        }
     }
 }
 

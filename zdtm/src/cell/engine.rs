@@ -37,7 +37,9 @@ impl Tree {
     pub fn spawn_dump(&self, dir: &Path, extra: &[&str]) -> Step<Child> {
         fs::create_dir_all(dir)?;
         let mut command = self.engine("dump", dir)?;
-        command.arg("-t").arg(self.root.to_string()).args(&self.spec.dump_options).args(extra);
+        // What only the case knows: `Gate::dump_options`.
+        let own = fs::read_to_string(self.spec.scratch().join("dump-options")).unwrap_or_default();
+        command.arg("-t").arg(self.root.to_string()).args(&self.spec.dump_options).args(own.lines()).args(extra);
         Ok(command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?)
     }
 

@@ -71,7 +71,7 @@ pub enum External {
 impl External {
     /// Whether the engine can do it already.
     pub fn built(&self) -> bool {
-        matches!(self, External::File { .. })
+        matches!(self, External::File { .. } | External::Unix { .. })
     }
 }
 
@@ -181,7 +181,10 @@ pub enum InheritKey {
 impl InheritKey {
     /// Whether the engine can do it already.
     pub fn built(&self) -> bool {
-        matches!(self, InheritKey::Pipe { .. } | InheritKey::File { .. } | InheritKey::Path(_))
+        matches!(
+            self,
+            InheritKey::Pipe { .. } | InheritKey::Socket { .. } | InheritKey::File { .. } | InheritKey::Path(_)
+        )
     }
 }
 

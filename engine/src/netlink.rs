@@ -1,4 +1,4 @@
-//! The few netlink messages that probes send, and what comes back.
+//! The few netlink messages that are sent, and what comes back.
 
 use std::os::fd::AsRawFd;
 
@@ -9,10 +9,10 @@ use nix::sys::socket::{
 use nix::sys::time::TimeVal;
 
 /// `NLM_F_REQUEST`, `NLM_F_ACK`, `NLM_F_DUMP`, `NLM_F_CREATE | NLM_F_EXCL` of linux/netlink.h.
-pub(super) const REQUEST: u16 = 1;
-pub(super) const ACK: u16 = 4;
-pub(super) const DUMP: u16 = 0x300;
-pub(super) const CREATE: u16 = 0x600;
+pub(crate) const REQUEST: u16 = 1;
+pub(crate) const ACK: u16 = 4;
+pub(crate) const DUMP: u16 = 0x300;
+pub(crate) const CREATE: u16 = 0x600;
 
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
@@ -20,11 +20,11 @@ const HEADER: usize = 16;
 
 /// A message under construction, in native byte order as netlink has it.
 #[derive(Default)]
-pub(super) struct Message(Vec<u8>);
+pub(crate) struct Message(Vec<u8>);
 
 impl Message {
     /// A message of that type and flags; `body` is the fixed part that the type prescribes.
-    pub(super) fn new(kind: u16, flags: u16, body: &[u8]) -> Message {
+    pub(crate) fn new(kind: u16, flags: u16, body: &[u8]) -> Message {
         let mut bytes = vec![0; HEADER];
         bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
         bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
@@ -33,12 +33,12 @@ impl Message {
     }
 
     /// Attributes without a message around them.
-    pub(super) fn attributes() -> Message {
+    pub(crate) fn attributes() -> Message {
         Message::default()
     }
 
     /// Adds an attribute.
-    pub(super) fn with(mut self, kind: u16, value: &[u8]) -> Message {
+    pub(crate) fn with(mut self, kind: u16, value: &[u8]) -> Message {
         let length = (value.len() + 4) as u16;
         self.0.extend_from_slice(&length.to_ne_bytes());
         self.0.extend_from_slice(&kind.to_ne_bytes());
@@ -52,7 +52,7 @@ impl Message {
     }
 
     /// The bytes of attributes that were built without a message.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
@@ -64,7 +64,7 @@ impl Message {
 }
 
 /// Sends the messages as one packet and returns the bodies of the answers, up to the first acknowledgement or end.
-pub(super) fn ask(
+pub(crate) fn ask(
     protocol: SockProtocol,
     messages: impl IntoIterator<Item = Message>,
 ) -> Result<Vec<(u16, Vec<u8>)>, Errno> {
@@ -104,7 +104,7 @@ fn collect(mut packet: &[u8], answers: &mut Vec<(u16, Vec<u8>)>) -> Result<bool,
 }
 
 /// The value of an attribute of that type among `attributes`.
-pub(super) fn attribute(mut attributes: &[u8], kind: u16) -> Option<&[u8]> {
+pub(crate) fn attribute(mut attributes: &[u8], kind: u16) -> Option<&[u8]> {
     while let [a, b, c, d, ..] = *attributes {
         let length = usize::from(u16::from_ne_bytes([a, b]));
         if u16::from_ne_bytes([c, d]) & 0x3fff == kind {
