@@ -37,6 +37,26 @@ pub struct Entry {
 
 const _: () = assert!(size_of::<Entry>() == 64);
 
+/// How the settings of a terminal are asked for, and where in the structure is what moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Termios {
+    /// The request that asks, with both speeds.
+    pub get: u64,
+    /// The request that sets at once.
+    pub set: u64,
+    /// Offset of the line discipline.
+    pub line: usize,
+    /// Offset of the control characters.
+    pub cc: usize,
+}
+
+impl Termios {
+    /// TCGETS2 and TCSETS2 with a `struct termios2`.
+    pub const GENERIC: Termios = Termios { get: 0x802c_542a, set: 0x402c_542b, line: 16, cc: 17 };
+    /// TCGETS and TCSETS with POWER's `struct termios`, which has the speeds.
+    pub const POWER: Termios = Termios { get: 0x402c_7413, set: 0x802c_7414, line: 35, cc: 16 };
+}
+
 /// Where the way home, the empty set and the time limit of a parked thread are.
 #[derive(Debug, Clone, Copy)]
 pub struct Park {

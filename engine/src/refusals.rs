@@ -13,7 +13,7 @@ pub struct Refusals {
 }
 
 /// Something that a dump would not bring back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Finding {
     /// The process that has it.
     #[serde(skip)]
@@ -28,7 +28,7 @@ pub struct Finding {
 }
 
 /// What a dump does about an object that it cannot save.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// It fails, and leaves the tree alone.

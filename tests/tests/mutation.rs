@@ -49,7 +49,7 @@ const fn mutation(
     Mutation { area, case, images, key, change }
 }
 
-static MUTATIONS: [Mutation; 30] = [
+static MUTATIONS: [Mutation; 34] = [
     mutation("tree", "tree/zombie_codes", "core-", "exit_code", Change::Flip(0x200)),
     mutation("tree", "tree/names", "core-", "comm", Change::Text("mutant")),
     mutation("threads", "threads/masks", "core-", "blk_sigset", Change::Flip(1 << 9)),
@@ -67,6 +67,10 @@ static MUTATIONS: [Mutation; 30] = [
     mutation("events", "events/eventfd_counter", "files.img", "counter", Change::Add(1)),
     mutation("events", "events/epoll_modes", "files.img", "data", Change::Flip(1)),
     mutation("events", "events/timerfd_relative", "files.img", "insec", Change::Flip(1)),
+    mutation("terminals", "terminals/pair", "tty-info", "c_lflag", Change::Flip(8)),
+    mutation("terminals", "terminals/pair", "tty-info", "ws_col", Change::Add(1)),
+    mutation("terminals", "terminals/session", "tty-info", "pgrp", Change::Flip(1)),
+    mutation("terminals", "terminals/queued_raw", "tty-data", "data", Change::Payload),
     mutation("events", "events/signalfd_pending", "files.img", "sigmask", Change::Flip(1 << 20)),
     mutation("events", "events/inotify_masks", "files.img", "mask", Change::Flip(1 << 9)),
     mutation("events", "events/fanotify_marks", "files.img", "mask", Change::Flip(1 << 3)),

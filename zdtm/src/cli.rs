@@ -100,6 +100,8 @@ pub enum Session {
     Own,
     /// A process outside the tree, as a job of a shell.
     Shell,
+    /// The same on a terminal, of which the job is in the foreground.
+    Terminal,
     /// A process outside the pid namespace.
     Outside,
 }
@@ -110,6 +112,7 @@ impl Session {
         match self {
             Session::Own => "own",
             Session::Shell => "shell",
+            Session::Terminal => "terminal",
             Session::Outside => "outside",
         }
     }

@@ -57,6 +57,8 @@ pub const NR_SEMAPHORES: &[i64] = &[193, 192];
 pub const MMAP_BY_POINTER: bool = false;
 /// The most that any address space reaches (52 bits; most kernels give 48, some 39).
 pub const ADDRESS_LIMIT: u64 = 1 << 52;
+/// How a terminal's settings are asked for and set.
+pub const TERMIOS: crate::Termios = crate::Termios::GENERIC;
 /// Whether the kernel hides an interrupted call from a tracer: what is known of it comes from [`calls`].
 pub const HIDES_CALLS: bool = true;
 /// What its 32-bit ABI does to interrupted calls is not looked at.

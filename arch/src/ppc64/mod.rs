@@ -55,6 +55,8 @@ pub const NR_SEMAPHORES: &[i64] = &[392];
 pub const MMAP_BY_POINTER: bool = false;
 /// The most that any address space reaches (52 bits, with a hint above 47).
 pub const ADDRESS_LIMIT: u64 = 1 << 52;
+/// How a terminal's settings are asked for and set.
+pub const TERMIOS: crate::Termios = crate::Termios::POWER;
 /// Whether the kernel hides an interrupted call from a tracer.
 pub const HIDES_CALLS: bool = false;
 /// What its 32-bit ABI does to interrupted calls is not looked at.

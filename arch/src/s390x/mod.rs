@@ -53,6 +53,8 @@ pub const NR_SEMAPHORES: &[i64] = &[392];
 pub const MMAP_BY_POINTER: bool = true;
 /// The most that any address space reaches: four levels of page tables.
 pub const ADDRESS_LIMIT: u64 = 1 << 53;
+/// How a terminal's settings are asked for and set.
+pub const TERMIOS: crate::Termios = crate::Termios::GENERIC;
 /// Whether the kernel hides an interrupted call from a tracer.
 pub const HIDES_CALLS: bool = false;
 /// The number of the system call that a thread is in, and the length of its instruction.

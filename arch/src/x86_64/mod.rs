@@ -43,6 +43,8 @@ pub const RESTART_KEEPS_ARGUMENT: bool = true;
 pub const NR_POLL: Option<i64> = Some(7);
 /// epoll_wait(2), which not every CPU has.
 pub const NR_EPOLL_WAIT: Option<i64> = Some(232);
+/// How a terminal's settings are asked for and set.
+pub const TERMIOS: crate::Termios = crate::Termios::GENERIC;
 /// Whether the kernel hides an interrupted call from a tracer.
 pub const HIDES_CALLS: bool = false;
 /// The 386's ABI: `struct user_regs_struct32`. The calls are epoll_wait, epoll_pwait and epoll_pwait2, rt_sigtimedwait

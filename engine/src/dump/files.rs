@@ -6,6 +6,7 @@ use super::outside::OutsideDescriptor;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FdinfoEntry, FileEntry, FsEntry};
 use crate::kind::eventpoll::Watching;
+use crate::kind::tty;
 use crate::kind::{self, Descriptor, DumpContext};
 use crate::options::DumpOptions;
 use crate::parallel;
@@ -84,6 +85,10 @@ impl<'a> Files<'a> {
             false => e,
         })?;
         let mut table = Vec::with_capacity(descriptors.len());
+        self.cx.asked = tty::Asked {
+            free: (0..).zip(&descriptors).find(|(n, d)| *n != d.fd).map_or(descriptors.len() as i32, |(n, _)| n),
+            background: process.stat.terminal().filter(|_| process.stat.tpgid != process.stat.pgrp),
+        };
         let copy = |fd: i32| -> Result<(OwnedFd, FileStat)> {
             let copy = sys::pidfd::get_fd(source.as_fd(), fd)
                 .doing(|| format!("take a copy of descriptor {fd} of task {pid}"))?;

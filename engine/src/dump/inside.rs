@@ -7,6 +7,7 @@ use crate::check::kernel;
 use crate::error::Result;
 use crate::image::proto::{AioRingEntry, StasisAdjustment};
 use crate::kind::eventfd::Unsaid;
+use crate::kind::tty::{Queued, Queues};
 use crate::ns::notice::{Answer, Question};
 use crate::ns::undo::{self, Semaphore};
 use crate::proc::maps::AddrRange;
@@ -84,6 +85,8 @@ pub struct OfProcess {
     pub notices: Vec<Answer>,
     /// The files of the eventfds that were asked and are semaphores.
     pub semaphores: Vec<u32>,
+    /// What was queued in the pairs of terminals that were asked, by number.
+    pub queued: Vec<(u32, Queued)>,
     /// Contexts of asynchronous I/O.
     pub contexts: Vec<AioRingEntry>,
     /// The resource limits by number: soft and hard. From outside, another user's would be refused.
@@ -130,6 +133,8 @@ pub struct About<'a> {
     pub timers: &'a [Timer],
     /// Eventfds that do not say of themselves what they are.
     pub eventfds: &'a [Unsaid],
+    /// Pairs of terminals that may have something queued.
+    pub queues: &'a [Queues],
     /// Semaphores that it may have adjusted.
     pub semaphores: &'a [Semaphore],
     /// Message queues that tell it of their next messages, with values that show nowhere.
@@ -198,13 +203,15 @@ pub fn ask(process: &mut Process, about: &About<'_>, room: &Room<'_>) -> Result<
 fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Result<(OfProcess, Vec<OfThread>)> {
     let pid = threads[0].tid();
     let count = threads.len();
-    let About { timers, eventfds, semaphores, notices, rings, io_uring } = *about;
+    let About { timers, eventfds, queues, semaphores, notices, rings, io_uring } = *about;
     let thread_calls = THREAD_CALLS + if io_uring { OWN_RINGS } else { 0 };
     let thread_slot = thread_calls as u64 * 64 + THREAD_DATA;
     let calls = SIGNALS + LIMITS + 32 + thread_calls + 2 * timers.len() + Unsaid::CALLS * eventfds.len() + rings.len();
     let calls = calls + notices.iter().map(Question::calls).sum::<usize>();
+    let calls = calls + queues.iter().map(Queues::calls).sum::<usize>();
     let data = SIGNALS * 32 + LIMITS * 16 + 1024 + timers.len() * 48 + Unsaid::DATA * eventfds.len();
     let data = data + notices.iter().map(Question::data).sum::<usize>();
+    let data = data + queues.iter().map(Queues::data).sum::<usize>();
     let leader_slot = (calls * 64 + data) as u64;
     let hole = (room.hole)(Injector::hole_len(count, leader_slot, thread_slot)).ok_or_else(|| {
         crate::error::Error::state(format!("the address space of task {pid} has no room for a batch"))
@@ -217,6 +224,7 @@ fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Re
     let of_process = ProcessQuestions::add(&mut leader, timers);
     questions.push(ThreadQuestions::add(&mut leader, io_uring));
     let eventfds: Vec<_> = eventfds.iter().map(|eventfd| eventfd.ask(&mut leader)).collect();
+    let asked: Vec<_> = queues.iter().map(|queues| queues.ask(&mut leader, None)).collect();
     let notices: Vec<_> = notices.iter().map(|question| question.ask(&mut leader, pid)).collect();
     let contexts: Vec<_> = rings.iter().map(|ring| aio::ask(*ring, &mut leader)).collect();
     batches.push((0, leader));
@@ -226,17 +234,36 @@ fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Re
         batches.push((i, batch));
     }
     injector.run(&mut batches)?;
+    let answers = |(queues, asked): (&Queues, _)| Ok((queues.number, queues.answers(asked, &batches[0].1)?));
+    let queued = queues.iter().zip(&asked).map(answers).collect::<Result<Vec<_>>>();
+    let queued = queued.and_then(|queued| put_ends(&mut injector, queues, &queued, calls).map(|()| queued));
     let adjustments = undo::ask(&mut injector, semaphores)?;
     let lock_future = if room.locked { locks_new_areas(pid, hole)? } else { 0 };
     injector.leave()?;
+    let queued = queued?;
     let mut of_process = of_process.answers(&batches[0].1, timers);
     of_process.lock_future = lock_future;
+    of_process.queued = queued;
     of_process.adjustments = adjustments;
     of_process.notices = notices.iter().map(|asked| asked.answer(&batches[0].1)).collect::<Result<_>>()?;
     of_process.semaphores = eventfds.iter().filter_map(|question| question.semaphore(&batches[0].1)).collect();
     of_process.contexts = contexts.iter().map(|context| context.answer(pid, &batches[0].1)).collect::<Result<_>>()?;
     let of_threads = questions.iter().zip(&batches).map(|(q, (_, batch))| q.answers(batch)).collect();
     Ok((of_process, of_threads))
+}
+
+/// Puts the ends of files right that were put back into queues of lines as zeros.
+fn put_ends(injector: &mut Injector<'_>, queues: &[Queues], queued: &[(u32, Queued)], calls: usize) -> Result<()> {
+    let wrong: Vec<_> = queues.iter().zip(queued).filter(|(queues, (_, queued))| queues.has_end(queued)).collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let mut batch = injector.batch(0, calls);
+    let asked: Vec<_> =
+        wrong.iter().map(|(queues, (_, queued))| (queues, queues.ask(&mut batch, Some(&queued[0])))).collect();
+    let mut batches = [(0, batch)];
+    injector.run(&mut batches)?;
+    asked.iter().try_for_each(|(queues, asked)| queues.answers(asked, &batches[0].1).map(drop))
 }
 
 /// Whether the kernel locks what the process maps anew: nothing says so but a new area, and the scratch area is one.
@@ -419,6 +446,7 @@ impl ProcessQuestions {
             has_ldt: self.ldt.is_some_and(|handle| batch.result(handle).is_ok_and(|bytes| bytes > 0)),
             lock_future: 0,
             semaphores: Vec::new(),
+            queued: Vec::new(),
             adjustments: Vec::new(),
             notices: Vec::new(),
             contexts: Vec::new(),

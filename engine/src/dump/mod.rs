@@ -19,6 +19,7 @@ mod seccomp;
 mod sharing;
 pub mod survey;
 mod userfaults;
+mod whole;
 mod write;
 
 use crate::cancel;
@@ -30,14 +31,14 @@ use crate::options::{AfterDump, CpuCap, DumpOptions};
 use crate::proc::{smaps, task, timers};
 use crate::refusals::Refusals;
 use crate::remote::Leftover;
-use crate::sys::kcmp::What;
 use crate::sys::{self, Pid, RemoteAddr};
 use cgroup::Cgroup;
 use cores::CoreWriter;
-use freeze::{Outline, Process};
+use freeze::Process;
 use namespaces::Namespaces;
 use outside::OutsideProcess;
 use std::time::{Duration, Instant};
+use whole::Shared;
 
 /// What a dump did.
 #[derive(Debug, Clone, Default)]
@@ -155,10 +156,8 @@ fn collect_all<'a>(
         tasks: Vec::new(),
     };
     let outlines = freeze::outlines(tree);
-    collected.files.cx.queues = collected.namespaces.take_queues();
-    collected.files.know(&outlines);
+    let outside = whole::begin(&outlines, &mut collected.files, &mut collected.namespaces)?;
     let shared = Shared::find(&outlines, &mut collected.files.cx.refusals)?;
-    let outside = OutsideProcess::read_all(&outlines, &mut collected.files.cx.refusals)?;
     let mut live = 0;
     for (process, outside) in tree.iter_mut().zip(outside) {
         cancel::check()?;
@@ -185,78 +184,18 @@ fn collect_all<'a>(
     let table = |id| collected.tables.iter().find(|(of, _)| *of == id).map(|(_, table)| table.as_slice());
     let of_process = |p: &OfProcess| Some((p.pid, p.speaker, table(p.ids.as_ref()?.files_id)?));
     let tables: Vec<_> = collected.processes.iter().filter_map(of_process).collect();
-    settle(&tables, &mut collected.files, &mut collected.namespaces, &mut collected.segments)?;
+    let without = whole::settle(
+        &freeze::outlines(tree),
+        &tables,
+        &mut collected.files,
+        &mut collected.namespaces,
+        &mut collected.segments,
+    )?;
+    for pid in without {
+        let of_process = collected.tasks.iter_mut().find(|task| task.tid == pid.as_raw() as u32);
+        of_process.into_iter().for_each(|task| task.no_terminal = Some(true));
+    }
     Ok(collected)
-}
-
-/// A live process, a thread of it, and its descriptors.
-type Table<'a> = (Pid, Pid, &'a [FdinfoEntry]);
-
-/// Completes what could not be known before all descriptors and areas were.
-fn settle(
-    tables: &[Table<'_>],
-    files: &mut files::Files<'_>,
-    namespaces: &mut Namespaces,
-    segments: &mut memory::Segments,
-) -> Result<()> {
-    let root = tables.first().map_or(Pid::this(), |(pid, ..)| *pid);
-    let queued = files.find_queued();
-    files.cx.refusals.hear(root, queued)?;
-    let found = files.find_watched(&tables.iter().map(|(_, speaker, table)| (*speaker, *table)).collect());
-    files.cx.refusals.hear(root, found)?;
-    let queues = files.cx.queues.iter().try_for_each(|queues| queues.check(&files.cx.tree));
-    files.cx.refusals.hear(root, queues)?;
-    let finished = namespaces.finish(segments);
-    files.cx.refusals.hear(root, finished)?;
-    let settled = files.settle(tables);
-    files.cx.refusals.hear(root, settled)?;
-    Ok(())
-}
-
-/// The numbers of what processes share.
-struct Shared {
-    vm: Vec<u32>,
-    files: Vec<u32>,
-    fs: Vec<u32>,
-    sighand: Vec<u32>,
-}
-
-impl Shared {
-    /// CRIU gives the number 1 to itself.
-    const FIRST: u32 = 2;
-
-    fn find(tree: &[&Outline], refusals: &mut Refusals) -> Result<Shared> {
-        let live: Vec<&Outline> = tree.iter().copied().filter(|p| !p.is_zombie()).collect();
-        for process in &live {
-            refusals.hear(process.pid, files::check_threads_share(process))?;
-        }
-        let find = |what| files::shared_ids(&live, what, Self::FIRST);
-        let shared = Shared {
-            vm: find(What::Vm)?,
-            files: find(What::Files)?,
-            fs: find(What::Fs)?,
-            sighand: find(What::Sighand)?,
-        };
-        for (ids, name) in [(&shared.vm, "address space"), (&shared.sighand, "table of signal actions")] {
-            for (i, id) in ids.iter().enumerate() {
-                if let Some(other) = ids[..i].iter().position(|o| o == id) {
-                    let object = format!("process {}", live[i].pid);
-                    let reason = format!("it shares its {name} with process {}", live[other].pid);
-                    let error = Error::unsupported(object, reason)
-                        .with_help("a child of vfork shares until it executes a program: try again later");
-                    refusals.hear(live[i].pid, Err::<(), _>(error))?;
-                }
-            }
-        }
-        Ok(shared)
-    }
-
-    fn ids(&self, live: usize, namespaces: &Namespaces) -> crate::image::proto::TaskKobjIdsEntry {
-        let own = (self.vm[live], self.files[live], self.fs[live], self.sighand[live]);
-        let mut ids = write::kobj_ids(own);
-        namespaces.number(&mut ids);
-        ids
-    }
 }
 
 /// Asks for everything of one process.
@@ -335,6 +274,7 @@ fn ask(
 ) -> Result<(inside::OfProcess, Vec<inside::OfThread>)> {
     let Collected { namespaces, files, tables, .. } = collected;
     let eventfds = std::mem::take(&mut files.cx.eventfds);
+    let queues = std::mem::take(&mut files.cx.tty_queues);
     let table = tables.iter().find(|(id, _)| *id == table).map(|(_, table)| table.as_slice());
     let notices = match &files.cx.queues {
         Some(queues) => {
@@ -349,6 +289,7 @@ fn ask(
     let about = inside::About {
         timers: posix,
         eventfds: &eventfds,
+        queues: &queues,
         semaphores: namespaces.asked_of(process),
         notices: &notices,
         rings: &rings,
@@ -356,6 +297,7 @@ fn ask(
     };
     let (mut of_process, of_threads) = inside::ask(process, &about, room)?;
     files.set_semaphores(&of_process.semaphores);
+    files.cx.terminals.note_queued(&of_process.queued);
     namespaces.check_adjustments(process.pid, &mut of_process.adjustments)?;
     for answer in std::mem::take(&mut of_process.notices) {
         files.cx.queues.iter_mut().for_each(|queues| queues.learn(answer.clone()));

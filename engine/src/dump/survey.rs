@@ -4,7 +4,8 @@
 use super::freeze::{self, Outline};
 use super::namespaces::Namespaces;
 use super::outside::OutsideProcess;
-use super::{Shared, Table, check, files, memory, settle};
+use super::whole::{self, Shared, Table};
+use super::{check, files, memory};
 use crate::error::{Error, Result};
 use crate::image::proto::FdinfoEntry;
 use crate::options::DumpOptions;
@@ -14,6 +15,7 @@ use crate::sys::{self, Pid};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
+use std::time::Duration;
 
 /// What a survey cannot see.
 pub const UNSEEN: &[&str] = &[
@@ -22,7 +24,8 @@ pub const UNSEEN: &[&str] = &[
     "contexts of asynchronous I/O that a child inherited",
     "io_uring instances that a thread registered for itself",
     "semaphores that a process adjusted (SEM_UNDO) outside of an IPC namespace of its own",
-    "what waits in sockets and message queues, and the descriptors under way there",
+    "what waits in sockets, terminals and message queues, and the descriptors under way there",
+    "whether a fault that waits in a userfaultfd is of a task of the tree",
     "limits and system call filters that forbid the engine's own calls in a task",
     "tasks that cannot be stopped in time",
 ];
@@ -51,13 +54,26 @@ pub struct OfProcess {
     pub findings: Vec<Finding>,
 }
 
-/// Looks at the tree of `options.pid`.
+/// How long what was found must last.
+const MOMENT: Duration = Duration::from_millis(50);
+
+/// Looks at the tree of `options.pid`. What was found is looked at again: the tree runs, and what was so for a moment, like
+/// a child of vfork, tells nothing about a dump.
 ///
 /// # Errors
 /// There is no such process, or it cannot be the root of a dump; the kernel refused to tell about it.
 pub fn run(options: &DumpOptions) -> Result<Survey> {
     sys::file::widen_table();
     check::root(options.pid)?;
+    let first = look(options)?;
+    if first.good {
+        return Ok(first);
+    }
+    std::thread::sleep(MOMENT);
+    Ok(look(options)?.confirmed_by(&first))
+}
+
+fn look(options: &DumpOptions) -> Result<Survey> {
     let mut files = files::Files::new(options);
     files.cx.refusals = Refusals::noting();
     let tree = outlines(options.pid)?;
@@ -135,12 +151,10 @@ fn look_for_tracers(tree: &[&Outline], refusals: &mut Refusals) -> Result<()> {
 
 /// Looks at what the processes hold, in the order of a dump.
 fn look_inside(tree: &[&Outline], files: &mut files::Files<'_>, mut namespaces: Namespaces) -> Result<()> {
-    files.cx.queues = namespaces.take_queues();
-    files.know(tree);
     let mut segments = namespaces.segments();
+    let outside = whole::begin(tree, files, &mut namespaces)?;
     let shared = Shared::find(tree, &mut files.cx.refusals);
     files.cx.refusals.hear(tree[0].pid, shared)?;
-    let outside = OutsideProcess::read_all(tree, &mut files.cx.refusals)?;
     let mut tables: Vec<(Pid, Pid, Vec<FdinfoEntry>)> = Vec::new();
     for (process, outside) in tree.iter().zip(outside) {
         crate::cancel::check()?;
@@ -160,19 +174,36 @@ fn look_inside(tree: &[&Outline], files: &mut files::Files<'_>, mut namespaces: 
         memory::survey(process, &areas, files, &mut segments)?;
     }
     let tables: Vec<Table<'_>> = tables.iter().map(|(pid, tid, table)| (*pid, *tid, table.as_slice())).collect();
-    settle(&tables, files, &mut namespaces, &mut segments)?;
+    whole::settle(tree, &tables, files, &mut namespaces, &mut segments)?;
     let holders = files.cx.locks.check_holders(&files.cx.tree);
     files.cx.refusals.hear(tree[0].pid, holders).map(drop)
 }
 
 fn report(tree: &[&Outline], findings: Vec<Finding>, skipped: Vec<&'static str>) -> Survey {
-    let good = findings.iter().all(|finding| finding.verdict != Verdict::Refused);
     let of_process = |process: &&Outline| OfProcess {
         pid: process.pid.as_raw(),
         name: String::from_utf8_lossy(&process.stat.comm).into_owned(),
         findings: findings.iter().filter(|finding| finding.pid == process.pid.as_raw()).cloned().collect(),
     };
-    Survey { good, processes: tree.iter().map(of_process).collect(), skipped, unseen: UNSEEN }
+    let processes: Vec<OfProcess> = tree.iter().map(of_process).collect();
+    Survey { good: is_good(&processes), processes, skipped, unseen: UNSEEN }
+}
+
+impl Survey {
+    /// Without refusals that another survey of the tree did not find.
+    fn confirmed_by(mut self, other: &Survey) -> Survey {
+        let others: HashSet<&Finding> = other.processes.iter().flat_map(|process| &process.findings).collect();
+        for process in &mut self.processes {
+            process.findings.retain(|finding| finding.verdict == Verdict::Lost || others.contains(finding));
+        }
+        self.good = is_good(&self.processes);
+        self
+    }
+}
+
+fn is_good(processes: &[OfProcess]) -> bool {
+    let mut findings = processes.iter().flat_map(|process| &process.findings);
+    findings.all(|finding| finding.verdict != Verdict::Refused)
 }
 
 impl fmt::Display for Survey {

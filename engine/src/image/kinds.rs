@@ -290,6 +290,8 @@ kinds! {
     STASIS_PIPE "stasis-pipe.img" Common(0x5354_5006) StasisPipeEntry;
     /// What open files have that CRIU's messages have no field for.
     STASIS_FILE "stasis-file.img" Common(0x5354_4609) StasisFileEntry;
+    /// What terminals have that CRIU's messages have no field for.
+    STASIS_TTY "stasis-tty.img" Common(0x5354_740a) StasisTtyEntry;
     /// What memory files have that CRIU's message has no field for.
     STASIS_MEMFD "stasis-memfd.img" Common(0x5354_4d0a) StasisMemfdEntry;
     /// What sockets have that CRIU's messages have no field for.

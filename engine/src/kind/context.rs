@@ -10,6 +10,7 @@ use super::memfd;
 use super::mounts::Mounts;
 use super::pipe_data::{Contents, Pipes};
 use super::sk_unix;
+use super::tty;
 use super::userfaultfd::{self, Userfaults};
 use super::watched::{Finder, Watcher};
 use crate::error::{Doing, Error, Result};
@@ -48,6 +49,8 @@ pub struct DumpContext<'a> {
     pub locks: Locks,
     /// What the files have that CRIU's messages have no field for.
     pub extras: Vec<StasisFileEntry>,
+    /// Terminals.
+    pub terminals: tty::Terminals,
     /// Epoll sets whose watched files are to be found when all descriptors are known.
     pub epolls: Vec<Watching>,
     /// Descriptors whose watched inodes are to be found when all files are known.
@@ -60,6 +63,11 @@ pub struct DumpContext<'a> {
     pub late: HashSet<u32>,
     /// Eventfds of the task whose descriptors are being dumped that are to be asked for their mode.
     pub eventfds: Vec<super::eventfd::Unsaid>,
+    /// Pairs of terminals whose masters the task has whose descriptors are being dumped, and that are to be asked for what
+    /// is queued in them.
+    pub tty_queues: Vec<tty::Queues>,
+    /// Of that task.
+    pub asked: tty::Asked,
     /// Message queues of the tree's own IPC namespace, where it has one.
     pub queues: Option<Queues>,
     /// Files that a kind needs beside the one that it dumps; whoever called it takes them from here.
@@ -89,12 +97,15 @@ impl<'a> DumpContext<'a> {
             sockets: sk_unix::Found::default(),
             locks: Locks::default(),
             extras: Vec::new(),
+            terminals: tty::Terminals::default(),
             epolls: Vec::new(),
             watchers: Vec::new(),
             tree: HashSet::new(),
             threads: HashSet::new(),
             late: HashSet::new(),
             eventfds: Vec::new(),
+            tty_queues: Vec::new(),
+            asked: tty::Asked::default(),
             queues: None,
             more: Vec::new(),
             refusals: Refusals::default(),
@@ -149,6 +160,7 @@ impl DumpContext<'_> {
         if !more.is_empty() {
             out.write_all(kinds::STASIS_PIPE.single(), &more)?;
         }
+        self.terminals.write(out)?;
         self.sockets.write(out)?;
         if !self.extras.is_empty() {
             out.write_all(kinds::STASIS_FILE.single(), &self.extras)?;
@@ -193,6 +205,8 @@ pub struct RestoreContext<'a> {
     pub pipes: Pipes,
     /// The same for fifos.
     pub fifos: Pipes,
+    /// Terminals.
+    pub terminals: tty::Made,
     /// Userfaultfds that tasks have made, by id.
     pub userfaults: HashMap<u32, OwnedFd>,
     /// The BPF maps made so far.
@@ -246,6 +260,7 @@ impl<'a> RestoreContext<'a> {
             queues: HashMap::new(),
             pipes: Pipes::load(images, kinds::PIPES_DATA.single(), false)?,
             fifos: Pipes::load(images, kinds::FIFO_DATA.single(), true)?,
+            terminals: tty::Made::load(images)?,
             userfaults: HashMap::new(),
             maps: Maps::load(images)?,
             ghosts: ghost::Restorer::load(images)?,

@@ -95,6 +95,7 @@ impl Unsaid {
     /// Adds the question to a batch of the task: a semaphore gives one of two or more, a counter gives all.
     pub fn ask(&self, batch: &mut Batch) -> Question {
         const RWF_NOWAIT: u64 = 8;
+        batch.must_end();
         let fd = self.fd as u64;
         let got = batch.room(8);
         let into = batch.put(&[got.0, 8].map(u64::to_ne_bytes).concat());

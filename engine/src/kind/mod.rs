@@ -31,6 +31,7 @@ pub mod sk_unix;
 #[cfg(test)]
 mod tests;
 mod timerfd;
+pub mod tty;
 pub mod userfaultfd;
 pub mod watched;
 
@@ -60,6 +61,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &io_uring::IoUring,
     &pipe::Pipe,
     &fifo::Fifo,
+    &tty::Tty,
     &sk_unix::SkUnix,
     &mqueue::Mqueue,
     &memfd::Memfd,
@@ -222,9 +224,6 @@ fn unsupported(descriptor: &Descriptor) -> Error {
         l if l.starts_with("anon_inode:[perf_event]") => "perf events are",
         l if l.starts_with("anon_inode:landlock") => "Landlock rule sets are",
         l if l.starts_with("anon_inode:seccomp") => "seccomp listeners are",
-        l if l.starts_with("/dev/pts/") || l.starts_with("/dev/tty") || l == "/dev/ptmx" || l == "/dev/console" => {
-            "terminals are"
-        }
         l if l.contains(":[") && !l.starts_with('/') => "objects of this kind are",
         _ => match descriptor.file_type() {
             SFlag::S_IFCHR | SFlag::S_IFBLK => "this device is",

@@ -77,6 +77,13 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// The controlling terminal's device number as stat(2) has it, none without one.
+    pub fn terminal(&self) -> Option<u64> {
+        let number = self.tty_nr as u32;
+        let (major, minor) = ((number >> 8) & 0xfff, (number & 0xff) | ((number >> 12) & 0xfff00));
+        (number != 0).then(|| nix::sys::stat::makedev(major.into(), minor.into()))
+    }
+
     /// Whether the task is a zombie or dead.
     pub fn is_dead(&self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')

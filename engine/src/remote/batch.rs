@@ -34,13 +34,25 @@ pub struct Batch {
     must: Vec<Must>,
     data: Vec<u8>,
     max_data: usize,
+    /// It is not given up half way.
+    whole: bool,
 }
 
 impl Batch {
     /// An empty batch for the region of `len` bytes at `at`, of which room for `max_entries` entries is set apart.
     pub fn new(at: RemoteAddr, len: u64, max_entries: usize) -> Batch {
         let max_data = (len as usize).saturating_sub(max_entries * size_of::<Entry>());
-        Batch { at, max_entries, entries: Vec::new(), must: Vec::new(), data: Vec::new(), max_data }
+        Batch { at, max_entries, entries: Vec::new(), must: Vec::new(), data: Vec::new(), max_data, whole: false }
+    }
+
+    /// From now on it holds calls that undo what others of it do: a dump that is given up waits for its end.
+    pub fn must_end(&mut self) {
+        self.whole = true;
+    }
+
+    /// Whether it must come to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// Adds a call that must succeed.
@@ -67,6 +79,13 @@ impl Batch {
         self.entries.push(Entry { nr, args: all, ret: NOT_RUN });
         self.must.push(must);
         Handle(self.entries.len() - 1)
+    }
+
+    /// Where a call's sixth argument and its result stand: an iovec of what it transferred, where that argument (which
+    /// read(2) and write(2) do not have) is the buffer.
+    pub fn transfer(&self, call: Handle) -> RemoteAddr {
+        const _: () = assert!(std::mem::offset_of!(Entry, args) + 48 == std::mem::offset_of!(Entry, ret));
+        self.at.plus((call.0 * size_of::<Entry>() + std::mem::offset_of!(Entry, ret) - 8) as u64)
     }
 
     /// Puts bytes into the batch's memory, aligned to 16, and says where the other task finds them.

@@ -129,7 +129,10 @@ impl<'t> Injector<'t> {
     /// Runs a batch in each thread named by its index, in waves side by side, and fetches the results.
     pub fn run(&mut self, batches: &mut [(usize, Batch)]) -> Result<()> {
         for wave in batches.chunks_mut(WAVE) {
-            crate::cancel::check()?;
+            // What a batch took it puts back, and another may have to put right what this one put back.
+            let whole = wave.iter().any(|(_, batch)| batch.is_whole());
+            let is_wanted = || if whole { Ok(()) } else { crate::cancel::check() };
+            is_wanted()?;
             Batch::send_all(wave.iter().map(|(_, batch)| batch), self.pid)?;
             for (index, batch) in wave.iter() {
                 let park = self.park(*index);
@@ -139,7 +142,7 @@ impl<'t> Injector<'t> {
                 thread.divert(&regs)?;
                 thread.resume()?;
             }
-            self.await_wave(wave).and_then(|()| crate::cancel::check())?;
+            self.await_wave(wave).and_then(|()| is_wanted())?;
             fault::point("after a batch")?;
             Batch::fetch_all(wave.iter_mut().map(|(_, batch)| batch), self.pid)?;
         }
@@ -177,7 +180,8 @@ impl<'t> Injector<'t> {
     fn is_through(&mut self, index: usize, batch: &Batch, pace: &Pace) -> Result<bool> {
         // A dump that is given up does not wait for the end of its questions. (Single calls are waited for: what they
         // do must be known.)
-        if crate::cancel::requested() || is_done(self.pid, || batch.is_through(self.pid))? {
+        let given_up = !batch.is_whole() && crate::cancel::requested();
+        if given_up || is_done(self.pid, || batch.is_through(self.pid))? {
             return Ok(true);
         }
         Ok(self.go_on(index)? || pace.check(self.threads[index].tid()).map(|()| false)?)

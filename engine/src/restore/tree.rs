@@ -7,7 +7,9 @@ use super::inherited;
 use super::load::Images;
 use super::needs::Needs;
 use super::seed::{self, Layout};
+use super::terminals;
 use crate::error::{Doing, Error, Result};
+use crate::kind::tty::Session;
 use crate::options::RestoreOptions;
 use crate::remote::Batch;
 use crate::sys::clone::{CloneArgs, Parent};
@@ -59,13 +61,20 @@ impl Drop for Tree {
 pub const OPTIONS: i32 = options::TRACE_CHILDREN | options::TRACE_EXEC | options::EXIT_KILL | options::SYSGOOD;
 
 /// Creates all processes.
-pub fn grow(images: &Images, options: &RestoreOptions, needs: &Needs, plan: &Plan) -> Result<Tree> {
+pub fn grow(
+    images: &Images,
+    options: &RestoreOptions,
+    needs: &Needs,
+    plan: &Plan,
+    sessions: &[Session],
+) -> Result<Tree> {
     let layout = Layout::find(images)?;
-    let mut grower = Grower::new(images, options, layout)?;
+    let mut grower = Grower::new(images, options, layout, sessions)?;
     grower.plant()?;
     grower.equip(needs)?;
     grower.descend(0, needs, plan)?;
     grower.groups()?;
+    grower.foregrounds()?;
     grower.finish()
 }
 
@@ -81,6 +90,8 @@ struct Grower<'a> {
     /// The session that each process was born into, as the images number it, unless it is the one it leads.
     born_sid: Vec<Option<u32>>,
     helpers: HashMap<u32, Member>,
+    /// The sessions that have a terminal.
+    sessions: &'a [Session],
     vdso: Vec<(u64, u64)>,
     /// Kills what was made when something fails.
     done: bool,
@@ -104,7 +115,12 @@ fn lives_outside(leader: u32) -> bool {
 }
 
 impl<'a> Grower<'a> {
-    fn new(images: &'a Images, options: &'a RestoreOptions, layout: Layout) -> Result<Grower<'a>> {
+    fn new(
+        images: &'a Images,
+        options: &'a RestoreOptions,
+        layout: Layout,
+        sessions: &'a [Session],
+    ) -> Result<Grower<'a>> {
         let index: HashMap<u32, usize> = images.tasks.iter().enumerate().map(|(i, t)| (t.entry.pid, i)).collect();
         let mut children = vec![Vec::new(); images.tasks.len()];
         for (i, task) in images.tasks.iter().enumerate().skip(1) {
@@ -122,6 +138,7 @@ impl<'a> Grower<'a> {
             members,
             born_sid,
             helpers,
+            sessions,
             vdso: Vec::new(),
             done: false,
         })
@@ -279,7 +296,7 @@ impl<'a> Grower<'a> {
             children.iter().copied().partition(|&c| leads && born == Some(self.sid(c)));
         self.spawn(i, &early, false, born)?;
         if leads {
-            self.run(i, |batch| batch.call(libc::SYS_setsid, &[]))?;
+            self.lead(i)?;
         }
         let (own, foreign): (Vec<_>, Vec<_>) =
             rest.into_iter().partition(|&c| self.sid(c) == sid || self.sid(c) == self.pid(c));
@@ -296,6 +313,16 @@ impl<'a> Grower<'a> {
         Ok(())
     }
 
+    /// Has a process make its session, with its terminal.
+    fn lead(&mut self, i: usize) -> Result<()> {
+        self.run(i, |batch| batch.call(libc::SYS_setsid, &[]))?;
+        let session = self.sessions.iter().find(|session| session.sid == self.pid(i));
+        match (session, &self.members[i]) {
+            (Some(session), Some(member)) => terminals::control(member, &self.layout, session),
+            _ => Ok(()),
+        }
+    }
+
     /// Creates those of `children`, children of process `i`, that are in session `sid`, which `i` is not in.
     fn adopt_from_session(&mut self, i: usize, sid: u32, children: &[usize]) -> Result<()> {
         let group: Vec<usize> = children.iter().copied().filter(|&c| self.sid(c) == sid).collect();
@@ -304,16 +331,11 @@ impl<'a> Grower<'a> {
                 let what = format!("process {} is in session {sid}, whose leader is no relative", self.pid(group[0]));
                 return Err(Error::state(what).with_help("such orphans cannot be restored yet"));
             }
-            self.run(leader, |batch| batch.call(libc::SYS_setsid, &[]))?;
+            self.lead(leader)?;
             self.born_sid[leader] = Some(sid);
             return self.spawn(leader, &group, true, Some(sid));
         }
-        let born = self.clone_by(i, &[Birth::plain(sid)])?;
-        let helper = born.into_iter().next().ok_or_else(|| Error::state("a helper was not born"))?;
-        let mut batch = self.batch();
-        batch.call(libc::SYS_setsid, &[]);
-        helper.run(self.layout.stub(), &mut batch)?;
-        self.helpers.insert(sid, helper);
+        self.help(i, sid, libc::SYS_setsid)?;
         let born = self.clone_from_helper(sid, &group)?;
         self.place(born)?;
         group.iter().for_each(|&c| self.born_sid[c] = Some(sid));
@@ -407,15 +429,35 @@ impl<'a> Grower<'a> {
                 return Err(Error::state(format!("process {pid} is in a group outside of its session {sid}")));
             }
             // The group's leader is dead: a helper of the same session leads it while its members join.
-            let born = self.clone_by(i, &[Birth::plain(pgid)])?;
-            let helper = born.into_iter().next().ok_or_else(|| Error::state("a helper was not born"))?;
-            let mut batch = self.batch();
-            batch.call(libc::SYS_setpgid, &[0, 0]);
-            helper.run(self.layout.stub(), &mut batch)?;
-            self.helpers.insert(pgid, helper);
+            self.help(i, pgid, libc::SYS_setpgid)?;
         }
         self.set_groups(&entries, |pid, pgid, sid| pid == pgid && pid != sid)?;
         self.set_groups(&entries, |pid, pgid, _| pid != pgid)
+    }
+
+    /// Has process `i` make a helper, which makes its session (`setsid`) or its group (`setpgid`).
+    fn help(&mut self, i: usize, pid: u32, lead: i64) -> Result<()> {
+        let born = self.clone_by(i, &[Birth::plain(pid)])?;
+        let helper = born.into_iter().next().ok_or_else(|| Error::state("a helper was not born"))?;
+        let mut batch = self.batch();
+        batch.call(lead, &[0, 0]);
+        helper.run(self.layout.stub(), &mut batch)?;
+        self.helpers.insert(pid, helper);
+        Ok(())
+    }
+
+    /// Names the foreground groups of terminals; a group may have no member any more.
+    fn foregrounds(&mut self) -> Result<()> {
+        for session in self.sessions.iter().filter(|session| session.foreground != 0) {
+            let Some(&leader) = self.index.get(&session.sid) else { continue };
+            if !self.index.contains_key(&session.foreground) && !self.helpers.contains_key(&session.foreground) {
+                self.help(leader, session.foreground, libc::SYS_setpgid)?;
+            }
+            if let Some(member) = &self.members[leader] {
+                terminals::foreground(member, &self.layout, session)?;
+            }
+        }
+        Ok(())
     }
 
     fn set_groups(&mut self, entries: &[(u32, u32, u32)], of: impl Fn(u32, u32, u32) -> bool) -> Result<()> {

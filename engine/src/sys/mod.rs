@@ -20,6 +20,7 @@ pub mod process;
 pub mod ptrace;
 pub mod socket;
 pub mod task;
+pub mod tty;
 pub mod undo;
 pub mod uring;
 pub mod userfault;

@@ -8,7 +8,7 @@ use crate::{process, sys};
 use anyhow::Context as _;
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::time::Instant;
 
 /// How a run of the engine ended.
@@ -37,10 +37,16 @@ impl Tree {
     pub fn spawn_dump(&self, dir: &Path, extra: &[&str]) -> Step<Child> {
         fs::create_dir_all(dir)?;
         let mut command = self.engine("dump", dir)?;
+        self.choose(&mut command);
+        command.args(extra);
+        Ok(command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?)
+    }
+
+    /// Adds the tree and the options of its dump.
+    fn choose(&self, command: &mut Command) {
         // What only the case knows: `Gate::dump_options`.
         let own = fs::read_to_string(self.spec.scratch().join("dump-options")).unwrap_or_default();
-        command.arg("-t").arg(self.root.to_string()).args(&self.spec.dump_options).args(own.lines()).args(extra);
-        Ok(command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?)
+        command.arg("-t").arg(self.root.to_string()).args(self.options(&self.spec.dump_options)).args(own.lines());
     }
 
     /// Runs a dump to its end, whatever it is.
@@ -55,7 +61,7 @@ impl Tree {
         fs::create_dir_all(dir)?;
         let since = Instant::now();
         let mut command = self.engine("check", dir)?;
-        command.arg("-t").arg(self.root.to_string()).args(&self.spec.dump_options);
+        self.choose(&mut command);
         let child = command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?;
         self.wait_engine(&child, "check", dir, since)
     }
@@ -76,7 +82,7 @@ impl Tree {
     pub fn try_restore(&mut self, dir: &Path) -> Step<EngineRun> {
         let since = Instant::now();
         let mut command = self.engine("restore", dir)?;
-        command.arg("-d").args(&self.spec.restore_options);
+        command.arg("-d").args(self.options(&self.spec.restore_options));
         if self.spec.restorer == Restorer::Odd {
             sys::make_odd(&mut command);
         }
@@ -120,6 +126,12 @@ impl Tree {
         Ok(EngineRun { status, seconds, text: String::from_utf8_lossy(&text).into_owned() })
     }
 
+    /// The case's options with the terminal's key in the place of `TERMINAL`.
+    fn options(&self, options: &[String]) -> Vec<String> {
+        let key = self.terminal.as_ref().map_or("", |terminal| &terminal.key);
+        options.iter().map(|option| option.replace("TERMINAL", key)).collect()
+    }
+
     fn engine(&self, verb: &str, dir: &Path) -> Step<Command> {
         let out = File::create(dir.join(format!("{verb}.out")))?;
         let log = dir.join(format!("{verb}.log"));
@@ -132,7 +144,7 @@ impl Tree {
         if self.spec.route != Route::Bench {
             command.arg("-v4");
         }
-        command.current_dir(&self.spec.dir).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        command.current_dir(&self.spec.dir).stdin(self.input()?).stdout(out.try_clone()?).stderr(out);
         Ok(command)
     }
 }

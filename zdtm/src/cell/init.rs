@@ -54,13 +54,14 @@ fn with_journal<T>(f: impl FnOnce(&mut Journal) -> T) -> T {
 pub fn main(path: &Path) -> anyhow::Result<ExitCode> {
     let spec = Spec::read(path)?;
     die_with_parent()?;
-    if spec.session == Session::Shell {
+    if matches!(spec.session, Session::Shell | Session::Terminal) {
         nix::unistd::setsid().context("failed to make a session")?;
     }
     // The engine is to run with nothing blocked, as from a shell.
     sys::fresh_signals().context("failed to reset signals")?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).context("failed to mount the cell's /proc")?;
+    mount_terminals()?;
     let (dir, limit) = (spec.dir.clone(), spec.limit);
     let watched = dir.clone();
     thread::Builder::new()
@@ -69,6 +70,14 @@ pub fn main(path: &Path) -> anyhow::Result<ExitCode> {
         .context("failed to start the watchdog")?;
     let result = Tree::new(spec).and_then(|mut tree| route::run(&mut tree));
     conclude(&dir, result.err())
+}
+
+/// Gives the cell pseudo terminals of its own: their numbers are part of a case's state, and cells run side by side.
+fn mount_terminals() -> anyhow::Result<()> {
+    std::fs::create_dir_all("/dev/pts").context("failed to make /dev/pts")?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    let options = Some("newinstance,ptmxmode=0666,mode=0620");
+    mount(Some("devpts"), "/dev/pts", Some("devpts"), flags, options).context("failed to mount the cell's terminals")
 }
 
 /// Ends the cell when its time is up: what everybody is doing goes into the outcome.

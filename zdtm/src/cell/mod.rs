@@ -9,6 +9,7 @@
 pub mod engine;
 pub mod init;
 pub mod start;
+pub mod terminal;
 pub mod tree;
 pub mod worker;
 

@@ -17,6 +17,9 @@ pub fn main((session, flavour): (Session, Flavour), cases: &Path, case: &str, di
     if session == Session::Own {
         nix::unistd::setsid().context("failed to make a session")?;
     }
+    if session == Session::Terminal {
+        super::terminal::come_to_front().context("failed to come to the foreground")?;
+    }
     if flavour == Flavour::Ns {
         unshare(CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS).context("failed to open the case's namespaces")?;
     }

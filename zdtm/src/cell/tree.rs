@@ -1,7 +1,9 @@
 //! The case's process tree inside its cell.
 
 use super::start::PATIENCE;
+use super::terminal::Terminal;
 use super::{Failure, Spec, Step};
+use crate::cli::Session;
 use crate::gate::Gate;
 use crate::witness::{Tolerance, Witness, summary};
 use crate::{process, sys};
@@ -28,6 +30,8 @@ pub struct Tree {
     pub(super) root: Pid,
     /// How the root ended, where it has.
     pub(super) ended: Option<ExitStatus>,
+    /// Of a case that is a job on a terminal.
+    pub(super) terminal: Option<Terminal>,
     /// The tree's living processes when it was last witnessed.
     alive: BTreeSet<i32>,
     /// Processes of the cell that do not belong to the tree: peers that a case started outside.
@@ -44,8 +48,9 @@ impl Tree {
         // A case that gives up root writes here too.
         fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777))?;
         let gate = Gate::open(&scratch)?;
+        let terminal = (spec.session == Session::Terminal).then(Terminal::open).transpose()?;
         let (alive, outsiders) = (BTreeSet::new(), BTreeSet::new());
-        Ok(Tree { spec, gate, root: Pid::from_raw(0), ended: None, alive, outsiders, look: Duration::ZERO })
+        Ok(Tree { spec, gate, root: Pid::from_raw(0), ended: None, terminal, alive, outsiders, look: Duration::ZERO })
     }
 
     /// Starts the case and waits until it is ready.
@@ -56,7 +61,7 @@ impl Tree {
             .args(["__start", "--session", self.spec.session.name(), "--flavour", self.spec.flavour.name()])
             .args([self.spec.cases.as_os_str(), self.spec.case.as_ref(), scratch.as_os_str()])
             .env(PATIENCE, self.spec.patience.to_string())
-            .stdin(Stdio::null())
+            .stdin(self.input()?)
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
@@ -70,6 +75,11 @@ impl Tree {
             }
         }
         Ok(())
+    }
+
+    /// The standard input of case and engine.
+    pub(super) fn input(&self) -> Step<Stdio> {
+        Ok(self.terminal.as_ref().map_or_else(|| Ok(Stdio::null()), Terminal::input)?)
     }
 
     /// The witness of the tree when it has settled: three in a row are equal, or a second has passed.

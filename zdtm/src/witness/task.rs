@@ -16,6 +16,8 @@ pub struct Task {
     ppid: String,
     pgid: String,
     sid: String,
+    /// The controlling terminal and its foreground group.
+    terminal: [String; 2],
     /// `runs` (running or sleeping: a matter of the moment), `stopped`, `zombie`.
     state: &'static str,
     /// The wait status that a zombie has for its parent.
@@ -138,6 +140,7 @@ impl Task {
             ppid: text(4),
             pgid: text(5),
             sid: text(6),
+            terminal: [text(7), text(8)],
             state,
             exit_code: zombie.then(|| text(52)),
             exit_signal: text(38),

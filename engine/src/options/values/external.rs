@@ -71,7 +71,7 @@ pub enum External {
 impl External {
     /// Whether the engine can do it already.
     pub fn built(&self) -> bool {
-        matches!(self, External::File { .. } | External::Unix { .. })
+        matches!(self, External::File { .. } | External::Tty { .. } | External::Unix { .. })
     }
 }
 
@@ -181,10 +181,8 @@ pub enum InheritKey {
 impl InheritKey {
     /// Whether the engine can do it already.
     pub fn built(&self) -> bool {
-        matches!(
-            self,
-            InheritKey::Pipe { .. } | InheritKey::Socket { .. } | InheritKey::File { .. } | InheritKey::Path(_)
-        )
+        use InheritKey::{File, Path, Pipe, Socket, Tty};
+        matches!(self, Pipe { .. } | Socket { .. } | File { .. } | Tty { .. } | Path(_))
     }
 }
 

@@ -1,0 +1,157 @@
+//! Terminals: pairs, the ioctls of ioctl_tty(2), sessions with a terminal.
+
+use crate::gate::{Gate, Verdict, check_eq};
+use crate::tools_files::read_once;
+use crate::tools_relatives::{arrive, await_word, shared_word, until};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::pty::{posix_openpt, unlockpt};
+use nix::sys::stat::Mode;
+use nix::sys::termios::{LocalFlags, OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::unistd::{Pid, setsid, write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::AtomicU32;
+
+/// A master whose slave can be opened.
+pub fn master() -> Verdict<OwnedFd> {
+    let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY)?;
+    unlockpt(&master)?;
+    Ok(master.into())
+}
+
+/// The path of a master's slave.
+pub fn path(master: &impl AsRawFd) -> Verdict<String> {
+    Ok(format!("/dev/pts/{}", get(master, libc::TIOCGPTN)?))
+}
+
+/// A descriptor of a master's slave, which does not become a controlling terminal.
+pub fn slave(master: &impl AsRawFd) -> Verdict<OwnedFd> {
+    open_slave(master, OFlag::O_RDWR | OFlag::O_NOCTTY)
+}
+
+/// The same with flags.
+pub fn open_slave(master: &impl AsRawFd, flags: OFlag) -> Verdict<OwnedFd> {
+    Ok(open(path(master)?.as_str(), flags, Mode::empty())?)
+}
+
+/// Both sides of a pair.
+pub fn pair() -> Verdict<(OwnedFd, OwnedFd)> {
+    let master = master()?;
+    let slave = slave(&master)?;
+    Ok((master, slave))
+}
+
+/// An ioctl that fills in an integer.
+pub fn get(fd: &impl AsRawFd, request: libc::Ioctl) -> Result<i32, Errno> {
+    let mut value = 0;
+    // SAFETY: the kernel writes an int.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), request, &raw mut value) })?;
+    Ok(value)
+}
+
+/// An ioctl that reads an integer.
+pub fn set(fd: &impl AsRawFd, request: libc::Ioctl, value: i32) -> Result<(), Errno> {
+    // SAFETY: the kernel reads an int.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), request, &raw const value) }).map(drop)
+}
+
+/// An ioctl with a number for its argument.
+pub fn request(fd: &impl AsRawFd, request: libc::Ioctl, argument: i32) -> Result<(), Errno> {
+    // SAFETY: integers only.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), request, argument) }).map(drop)
+}
+
+/// The size of a terminal's window.
+pub fn window(fd: &impl AsRawFd) -> Verdict<[u16; 4]> {
+    let mut size = [0u16; 4];
+    // SAFETY: a struct winsize is four such words.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGWINSZ, size.as_mut_ptr()) })?;
+    Ok(size)
+}
+
+/// Sets it.
+pub fn set_window(fd: &impl AsRawFd, size: [u16; 4]) -> Verdict {
+    // SAFETY: as above.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCSWINSZ, size.as_ptr()) })?;
+    Ok(())
+}
+
+/// Changes a terminal's settings.
+pub fn change(fd: &impl AsFd, how: impl FnOnce(&mut Termios)) -> Verdict {
+    let mut settings = tcgetattr(fd)?;
+    how(&mut settings);
+    Ok(tcsetattr(fd, SetArg::TCSANOW, &settings)?)
+}
+
+/// No echo, and output as it is written.
+pub fn plain(fd: &impl AsFd) -> Verdict {
+    change(fd, |settings| {
+        settings.local_flags.remove(LocalFlags::ECHO);
+        settings.output_flags.remove(OutputFlags::OPOST);
+    })
+}
+
+/// No lines, no echo, no signals: bytes as they come.
+pub fn raw(fd: &impl AsFd) -> Verdict {
+    change(fd, cfmakeraw)
+}
+
+/// What can be done with a descriptor now.
+pub fn events(fd: &impl AsFd) -> Verdict<PollFlags> {
+    let all = PollFlags::POLLIN | PollFlags::POLLOUT | PollFlags::POLLPRI;
+    let mut polled = [PollFd::new(fd.as_fd(), all)];
+    poll(&mut polled, PollTimeout::ZERO)?;
+    Ok(polled[0].revents().unwrap_or(PollFlags::empty()))
+}
+
+/// Writes to a descriptor that does not wait, so much as it takes, but not more than some 500 bytes over `enough`.
+pub fn fill(fd: &OwnedFd, enough: usize) -> Verdict<Vec<u8>> {
+    let mut all = Vec::new();
+    while all.len() < enough {
+        let piece: Vec<u8> = (0..500).map(|n| ((all.len() + n) % 251) as u8).collect();
+        match write(fd, &piece) {
+            Ok(0) | Err(Errno::EAGAIN) => break,
+            Ok(written) => all.extend(&piece[..written]),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(all)
+}
+
+/// Reads from a descriptor that does not wait what there is.
+pub fn drain(fd: &OwnedFd) -> Verdict<Vec<u8>> {
+    let mut all = Vec::new();
+    loop {
+        match read_once(fd, 1000) {
+            Ok(piece) if piece.is_empty() => return Ok(all),
+            Ok(piece) => all.extend(piece),
+            Err(Errno::EAGAIN) => return Ok(all),
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// Waits until so many bytes can be read.
+pub fn await_bytes(fd: &impl AsRawFd, bytes: i32) -> Verdict {
+    until(&format!("{bytes} bytes to arrive"), || Ok(get(fd, libc::FIONREAD)? >= bytes))
+}
+
+/// Forks the leader of a session of its own with a terminal: `body` gets a descriptor of it. Returns when that is so.
+pub fn session(
+    gate: &mut Gate,
+    master: &OwnedFd,
+    body: impl FnOnce(&mut Gate, OwnedFd) -> Verdict,
+) -> Verdict<(Pid, &'static AtomicU32)> {
+    let word = shared_word()?;
+    let path = path(master)?;
+    let child = gate.fork(|gate| {
+        setsid()?;
+        let terminal = open(path.as_str(), OFlag::O_RDWR, Mode::empty())?;
+        check_eq("the session of the terminal", get(&terminal, libc::TIOCGSID)?, Pid::this().as_raw())?;
+        arrive(word);
+        body(gate, terminal)
+    })?;
+    await_word(word, 1)?;
+    Ok((child, word))
+}
