@@ -241,9 +241,6 @@ impl RestoreOptions {
             }
             _ => {}
         }
-        if let Some(inherit) = self.inherit_fds.iter().find(|i| !i.key.built()) {
-            return Err(OptionError::not_built(format!("--inherit-fd {inherit}")));
-        }
         self.common.validate()
     }
 }

@@ -182,9 +182,9 @@ fn what_is_not_built_yet_says_so() {
         --ps-socket=3 --lazy-pages --tls --tls-cacert=a --tls-cacrl=a --tls-cert=a --tls-key=a --tls-no-cn-verify \
         --empty-ns=net --cgroup-root=/a --cgroup-props=a --cgroup-props-file=a --cgroup-dump-controller=a \
         --cgroup-yard=a --unprivileged --stream --skip-mnt=/a --enable-fs=all --irmap-scan-path=/a --daemon \
-        --manage-cgroups --manage-cgroups=full --external=mnt[/a]:b --external=unix[3]";
+        --manage-cgroups --manage-cgroups=full --external=mnt[/a]:b";
     let restore = "--join-ns=net:3 --lsm-profile=apparmor:a --lsm-mount-context=a --mntns-compat-mode --empty-ns=net \
-        --inherit-fd=fd[3]:socket:[5] --lazy-pages";
+        --lazy-pages";
     for (command, options) in [("dump -t 4000000", dump), ("restore", restore)] {
         for option in options.split_whitespace() {
             let result = place.run(&format!("{command} {option}"));

@@ -32,6 +32,13 @@ type PathKey = (u64, u64, u32, Vec<u8>);
 /// Device, inode and path of a mapping, and whether its file is opened for writing: in one mount namespace the same file.
 type MappedKey = ((u32, u32), u64, Vec<u8>, bool);
 
+/// A copy of a descriptor, and what it said of itself.
+struct Copied {
+    copy: OwnedFd,
+    stat: FileStat,
+    ahead: Option<(u64, kind::sk::opts::Options)>,
+}
+
 /// Every file of the tree, each once.
 pub struct Files<'a> {
     /// The messages for files.img.
@@ -89,11 +96,12 @@ impl<'a> Files<'a> {
             free: (0..).zip(&descriptors).find(|(n, d)| *n != d.fd).map_or(descriptors.len() as i32, |(n, _)| n),
             background: process.stat.terminal().filter(|_| process.stat.tpgid != process.stat.pgrp),
         };
-        let copy = |fd: i32| -> Result<(OwnedFd, FileStat)> {
+        let copy = |fd: i32| -> Result<Copied> {
             let copy = sys::pidfd::get_fd(source.as_fd(), fd)
                 .doing(|| format!("take a copy of descriptor {fd} of task {pid}"))?;
             let stat = fstat(&copy).doing(|| format!("look at descriptor {fd} of task {pid}"))?;
-            Ok((copy, stat))
+            let ahead = kind::sk_unix::ask_ahead(copy.as_fd(), &stat);
+            Ok(Copied { copy, stat, ahead })
         };
         let mut descriptors = descriptors.into_iter();
         while descriptors.len() > 0 {
@@ -112,11 +120,12 @@ impl<'a> Files<'a> {
         &mut self,
         process: &Outline,
         outside: OutsideDescriptor,
-        (copy, stat): (OwnedFd, FileStat),
+        Copied { copy, stat, ahead }: Copied,
     ) -> Result<FdinfoEntry> {
         let OutsideDescriptor { fd, link, info } = outside;
         let flags = u32::from(info.flags & libc::O_CLOEXEC as u32 != 0);
         let descriptor = Descriptor { pid: process.speaker(), fd, queue: None, link, stat, info, copy };
+        self.cx.sockets.ahead = ahead;
         let (id, r#type) = self.of_descriptor(&descriptor)?;
         kind::locks::dump(&descriptor, process.pid, id, &mut self.cx)?;
         Ok(FdinfoEntry { id, flags, r#type, fd: fd as u32, xattr_security_selinux: None })

@@ -16,8 +16,17 @@ const LOCK_FILTER: i32 = 44;
 /// the second that it is when the first is.
 const TIMES: [i32; 4] = [64, 63, 35, 29];
 
-/// Asks a socket for its options; those that CRIU has no field for go into `more`. `what` names it.
-pub fn read(fd: BorrowedFd<'_>, what: &str, more: &mut StasisSocketEntry) -> Result<SkOptsEntry> {
+/// Options as they go into the images.
+#[derive(Debug)]
+pub struct Options {
+    /// Those that CRIU has a field for.
+    pub opts: SkOptsEntry,
+    /// The others.
+    pub more: StasisSocketEntry,
+}
+
+/// Asks a socket for its options. `what` names it.
+pub fn read(fd: BorrowedFd<'_>, what: &str) -> Result<Options> {
     let so_filter = match socket::filter(fd) {
         Err(Errno::EACCES) => {
             return Err(Error::unsupported(what, "an eBPF filter is attached to it")
@@ -25,9 +34,9 @@ pub fn read(fd: BorrowedFd<'_>, what: &str, more: &mut StasisSocketEntry) -> Res
         }
         other => other.doing(|| format!("ask for the filter of {what}"))?,
     };
-    let mut opts = ask(fd, more).doing(|| format!("ask for the options of {what}"))?;
-    opts.so_filter = so_filter;
-    Ok(opts)
+    let mut more = StasisSocketEntry::default();
+    let opts = ask(fd, &mut more).doing(|| format!("ask for the options of {what}"))?;
+    Ok(Options { opts: SkOptsEntry { so_filter, ..opts }, more })
 }
 
 fn ask(fd: BorrowedFd<'_>, more: &mut StasisSocketEntry) -> sys::Result<SkOptsEntry> {

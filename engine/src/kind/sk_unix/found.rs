@@ -2,6 +2,7 @@
 //! known, whether they belong together.
 
 use super::super::ghost::DELETED;
+use super::super::sk::opts::Options;
 use super::super::sk::queue::Queues;
 use super::super::{Descriptor, DumpContext, no_owner};
 use super::diag::{self, Diag, Socket};
@@ -19,6 +20,8 @@ use std::os::unix::ffi::OsStringExt;
 /// What was found so far.
 #[derive(Debug, Default)]
 pub struct Found {
+    /// What the next socket has said of itself, by its inode ([`super::ask_ahead`]).
+    pub ahead: Option<(u64, Options)>,
     /// What waits in the sockets.
     pub queues: Queues,
     /// Asked when the first socket comes.

@@ -13,12 +13,14 @@ mod name;
 mod tests;
 
 use super::eventfd::missing;
+use super::sk::opts::Options;
 use super::{BatchCall, Descriptor, DumpContext, Kind, RestoreContext, notice, sk};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FileEntry, SkShutdown, StasisSocketEntry, StasisUcred, UnixSkEntry};
 use crate::proc::{ProcDir, status};
 use crate::sys::{self, socket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::FileStat;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -56,9 +58,11 @@ impl Kind for SkUnix {
         let Some(kernel) = cx.sockets.diag()?.get(inode).cloned() else {
             return Err(Error::unsupported(what, "it belongs to another network namespace"));
         };
-        let mut more = owned(descriptor, id);
-        let opts = sk::opts::read(fd, &what, &mut more)?;
-        more.peer = peer(fd).doing(|| format!("ask who {what} is connected to"))?;
+        let Options { opts, more } = match cx.sockets.ahead.take().filter(|(of, _)| *of == descriptor.stat.st_ino) {
+            Some((_, asked)) => asked,
+            None => ask(fd, &what)?,
+        };
+        let mut more = StasisSocketEntry { id, ..owned(descriptor, more) };
         let mut usk = UnixSkEntry {
             id,
             ino: inode,
@@ -109,9 +113,23 @@ impl Kind for SkUnix {
     }
 }
 
-/// Whose a socket is, unless it is as a new one of root's.
-fn owned(descriptor: &Descriptor, id: u32) -> StasisSocketEntry {
-    let more = StasisSocketEntry { id, ..StasisSocketEntry::default() };
+/// What a descriptor says of itself that may be a unix socket: its inode and the answer. It takes many calls, which all
+/// cores can make. What fails is asked again when the socket is dumped.
+pub fn ask_ahead(copy: BorrowedFd<'_>, stat: &FileStat) -> Option<(u64, Options)> {
+    let is_unix = stat.st_mode & libc::S_IFMT == libc::S_IFSOCK
+        && socket::get(copy, libc::SO_DOMAIN).is_ok_and(|family| family == libc::AF_UNIX);
+    is_unix.then(|| ask(copy, "a socket").ok()).flatten().map(|asked| (stat.st_ino, asked))
+}
+
+/// Asks a socket for its options and its peer.
+fn ask(fd: BorrowedFd<'_>, what: &str) -> Result<Options> {
+    let Options { opts, more } = sk::opts::read(fd, what)?;
+    let peer = peer(fd).doing(|| format!("ask who {what} is connected to"))?;
+    Ok(Options { opts, more: StasisSocketEntry { peer, ..more } })
+}
+
+/// Notes whose a socket is, unless it is as a new one of root's.
+fn owned(descriptor: &Descriptor, more: StasisSocketEntry) -> StasisSocketEntry {
     let stat = &descriptor.stat;
     if (stat.st_uid, stat.st_gid, stat.st_mode) == (0, 0, NEW_MODE) {
         return more;

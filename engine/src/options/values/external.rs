@@ -178,14 +178,6 @@ pub enum InheritKey {
     Path(PathBuf),
 }
 
-impl InheritKey {
-    /// Whether the engine can do it already.
-    pub fn built(&self) -> bool {
-        use InheritKey::{File, Path, Pipe, Socket, Tty};
-        matches!(self, Pipe { .. } | Socket { .. } | File { .. } | Tty { .. } | Path(_))
-    }
-}
-
 impl FromStr for InheritFd {
     type Err = OptionError;
 
