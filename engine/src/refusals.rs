@@ -20,6 +20,9 @@ pub struct Finding {
     pub pid: i32,
     /// What a dump does about it.
     pub verdict: Verdict,
+    /// Whether a dump waits for it to pass.
+    #[serde(skip)]
+    pub passing: bool,
     /// The object and what is the matter with it.
     pub what: String,
     /// What the user can do about it.
@@ -58,8 +61,8 @@ impl Refusals {
             (Err(e), None) | (Err(e @ Error::Cancelled), _) => Err(e),
             (Err(e), Some(_)) if e.is_of_something_gone() => Ok(None),
             (Err(e), Some(noted)) => {
-                let finding =
-                    Finding { pid: pid.as_raw(), verdict: Verdict::Refused, what: e.to_string(), help: e.help() };
+                let (what, help) = (e.to_string(), e.help());
+                let finding = Finding { pid: pid.as_raw(), verdict: Verdict::Refused, passing: false, what, help };
                 if !noted.contains(&finding) {
                     noted.push(finding);
                 }
@@ -68,11 +71,23 @@ impl Refusals {
         }
     }
 
+    /// The same of something that may pass by itself, for which a dump waits when it stops the tree.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn hear_of_passing(&mut self, pid: Pid, error: Error) -> Result<()> {
+        self.hear(pid, Err::<(), _>(error))?;
+        self.noted.iter_mut().filter_map(|noted| noted.last_mut()).for_each(|finding| finding.passing = true);
+        Ok(())
+    }
+
     /// Tells of something that a dump goes on without.
     pub fn lose(&mut self, pid: Pid, what: String) {
         match &mut self.noted {
             None => tracing::warn!("{what}"),
-            Some(noted) => noted.push(Finding { pid: pid.as_raw(), verdict: Verdict::Lost, what, help: None }),
+            Some(noted) => {
+                noted.push(Finding { pid: pid.as_raw(), verdict: Verdict::Lost, passing: false, what, help: None })
+            }
         }
     }
 

@@ -125,6 +125,14 @@ impl Target {
         Ok(())
     }
 
+    /// What it says that it received, by kind.
+    ///
+    /// # Errors
+    /// Its page cannot be read.
+    pub fn received(&self, kind: u64) -> anyhow::Result<u64> {
+        self.word(16 + kind)
+    }
+
     /// Whether its root runs or waits, and is no zombie.
     pub fn is_alive(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();

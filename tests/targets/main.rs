@@ -1,5 +1,6 @@
 //! Programs that the fault tests dump: `stasis-targets NAME FILE`. Each does small pieces of work whose right result is
 //! known, again and again, until it is told to stop; the file, mapped shared, counts pieces and failures.
+//! `stasis-targets send TASK SIGNAL VALUE` queues a signal with a payload.
 
 mod blocked;
 mod compute;
@@ -18,6 +19,7 @@ impl Page {
     const FAILURES: usize = 2;
     const WORKERS: usize = 3;
     const COUNTS: usize = 8;
+    const RECEIVED: usize = 16;
 
     fn map(path: &str) -> std::io::Result<Page> {
         let file = std::fs::OpenOptions::new().read(true).write(true).open(path)?;
@@ -48,6 +50,11 @@ impl Page {
         self.0[Self::COUNTS + worker].fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Says what it received so far, one word for each kind.
+    pub fn received<const N: usize>(&self, words: [u64; N]) {
+        self.0[Self::RECEIVED..].iter().zip(words).for_each(|(at, word)| at.store(word, Ordering::SeqCst));
+    }
+
     /// Works until told to stop.
     pub fn work(&self, worker: usize, mut piece: impl FnMut() -> Result<(), u64>) {
         while !self.stopping() {
@@ -59,6 +66,9 @@ impl Page {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
+    if let [_, "send", task, signal, value] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return signals::send(task, signal, value);
+    }
     let [_, name, file] = arguments.as_slice() else {
         eprintln!("usage: stasis-targets NAME FILE");
         std::process::exit(2);
@@ -87,6 +97,7 @@ fn main() {
         "trap-ignored" => signals::trap_ignored(page),
         "all-caught" => signals::all_caught(page),
         "timer" => signals::timer(page),
+        "receiver" => signals::receiver(page),
         "rseq" => rseq::run(page),
         "strict" => seccomp::strict(page),
         "filtered" => seccomp::filtered(page),

@@ -12,7 +12,7 @@ use stasis_tests::engine::{self, Random, number, said};
 use stasis_tests::target::{PATIENCE, Target, children, eventually, exists};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{Command, ExitCode, ExitStatus, Output};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 use tempfile::TempDir;
@@ -41,8 +41,12 @@ const MARK: &str = "stasis-manifest.img.tmp";
 const MANIFEST: &str = "stasis-manifest.img";
 
 fn main() -> ExitCode {
-    if env::var_os(INNER).is_some() {
-        return match disk_full_inside() {
+    if let Ok(name) = env::var(INNER) {
+        let result = match name.strip_prefix("late/") {
+            Some(name) => sent_late(name),
+            None => disk_full_inside(),
+        };
+        return match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(e) => {
                 eprintln!("{e:#}");
@@ -71,8 +75,11 @@ fn main() -> ExitCode {
     for name in ["checksum", "tree", "nanosleep", "futex"] {
         trials.push(trial(format!("stop/{name}"), None, move || stopped_meanwhile(name)));
     }
+    for name in LATE {
+        trials.push(trial(format!("late/{name}"), None, move || inside(&format!("late/{name}"))));
+    }
     trials.push(trial("target dies".into(), None, target_dies));
-    trials.push(trial("disk full".into(), None, disk_full));
+    trials.push(trial("disk full".into(), None, || inside("disk full")));
     let no_strace = (!has_program("strace")).then_some("strace is not installed");
     trials.push(trial("sync".into(), no_strace, synced));
     trials.push(trial("cancelled".into(), None, cancelled));
@@ -303,17 +310,87 @@ fn target_dies() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A directory of images on a file system that is full before the dump is. Runs this program again, alone, so that
-/// nothing stays mounted.
-fn disk_full() -> anyhow::Result<()> {
+/// Runs a test in this program again, alone: nothing stays mounted, and nobody else takes the pids of what is restored.
+fn inside(name: &str) -> anyhow::Result<()> {
     let mut command = stasis_tests::alone()?;
     let output =
-        command.env(INNER, "1").env("STASIS_ENGINE", engine::path()?).output().context("failed to start it")?;
+        command.env(INNER, name).env("STASIS_ENGINE", engine::path()?).output().context("failed to start it")?;
     ensure!(output.status.success(), "{}", said(&output));
     Ok(())
 }
 
-/// The part of it that runs inside.
+/// What is sent to a target while its dump writes its memory, long after its queues were read.
+const LATE: [&str; 6] = ["payloads", "stop", "continue", "stop and continue", "timers run out", "kill"];
+
+/// A dump that kills its target takes in what was sent meanwhile.
+fn sent_late(name: &str) -> anyhow::Result<()> {
+    let (dir, images) = place()?;
+    let mut target = Target::start(PROGRAM, "receiver", dir.path())?;
+    let threads = || fs::read_dir(format!("/proc/{}/task", target.pid)).into_iter().flatten().flatten();
+    let mut tasks: Vec<String> = threads().map(|t| t.file_name().to_string_lossy().into_owned()).collect();
+    tasks.sort_by_key(|tid| tid.parse::<i32>().ok());
+    let send = |thread: usize, signal, value: i32| -> anyhow::Result<()> {
+        let status = Command::new(PROGRAM).args(["send", &tasks[thread], signal, &value.to_string()]).status()?;
+        ensure!(status.success(), "the signal was not sent");
+        Ok(())
+    };
+    if name == "continue" {
+        target.signal(Signal::SIGSTOP)?;
+        eventually("the stop", || Ok(target.state() == Some('T')))?;
+    }
+    let output = meanwhile(&target, &images, || match name {
+        "payloads" => {
+            (1..=3).try_for_each(|value| send(0, "37", value))?;
+            (4..=6).try_for_each(|value| send(1, "38", value))
+        }
+        "stop" => target.signal(Signal::SIGSTOP),
+        "continue" => target.signal(Signal::SIGCONT),
+        "stop and continue" => target.signal(Signal::SIGSTOP).and_then(|()| target.signal(Signal::SIGCONT)),
+        "timers run out" => {
+            std::thread::sleep(Duration::from_millis(1600));
+            Ok(())
+        }
+        _ => target.signal(Signal::SIGKILL),
+    })?;
+    if name == "kill" {
+        ensure!(output.status.code() == Some(1) && !said(&output).is_empty(), "{}: {}", output.status, said(&output));
+        ensure!(names(&images)?.is_empty(), "left behind: {:?}", names(&images)?);
+        return target.reap();
+    }
+    ensure!(output.status.success(), "{}", said(&output));
+    target.reap()?;
+    engine::succeed(&["restore", "-d", "-D", &images.to_string_lossy()])?;
+    if name == "stop" {
+        eventually("the stop of the restored target", || Ok(target.state() == Some('T')))?;
+        target.signal(Signal::SIGCONT)?;
+    }
+    target.advances()?;
+    let expected = if name == "payloads" { [123, 456] } else { [0, 0] };
+    eventually("the right payloads", || Ok([target.received(0)?, target.received(1)?] == expected))?;
+    eventually("the ends of the timers", || Ok(target.received(2)? > 0 && target.received(3)? > 0))?;
+    target.advances()?;
+    ensure!([target.received(2)?, target.received(3)?] == [1, 1], "timers ran out more than once");
+    target.finish()
+}
+
+/// Dumps a target and does something when the engine has read everything but memory, and stands still.
+fn meanwhile(target: &Target, images: &Path, act: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Output> {
+    let mut dump = engine::start(&["dump", "-t", &target.pid.to_string(), "-D", &images.to_string_lossy()])?;
+    while !images.join("pages-1.img").exists() {
+        if dump.try_wait()?.is_some() {
+            bail!("no page was written: {}", said(&dump.wait_with_output()?));
+        }
+    }
+    let tracer = children(dump.id() as i32).first().map(|&pid| Pid::from_raw(pid)).context("there is no tracer")?;
+    kill(tracer, Signal::SIGSTOP)?;
+    let unfinished = !images.join(MANIFEST).exists();
+    let acted = if unfinished { act() } else { Err(anyhow::anyhow!("the dump was over before anything was sent")) };
+    kill(tracer, Signal::SIGCONT)?;
+    let output = dump.wait_with_output()?;
+    acted.map(|()| output)
+}
+
+/// A directory of images on a file system that is full before the dump is.
 fn disk_full_inside() -> anyhow::Result<()> {
     let (dir, images) = place()?;
     let target = Target::start(PROGRAM, "checksum", dir.path())?;

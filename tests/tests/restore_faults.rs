@@ -1,4 +1,5 @@
-//! A restore that is killed or fails at any step leaves no process and no file, and the images as they were.
+//! A restore that is killed or fails at any step leaves no process and no file, and the images as they were. One below
+//! another root brings the tree back there.
 //!
 //! `STASIS_RESTORE_KILLS` says how often the restore is killed (20), `STASIS_SEED` repeats the instants of a run.
 
@@ -23,8 +24,15 @@ fn main() -> ExitCode {
         return inner(&name);
     }
     let arguments = Arguments::from_args();
-    let names = ["kill/checksum", "kill/tree", "fail at each step/checksum", "fail at each step/tree", "late/checksum"];
-    let trials = names.map(|name| {
+    const NAMES: [&str; 6] = [
+        "kill/checksum",
+        "kill/tree",
+        "fail at each step/checksum",
+        "fail at each step/tree",
+        "late/checksum",
+        "root/tree",
+    ];
+    let trials = NAMES.map(|name| {
         let shown = engine::lacking().map_or(name.to_owned(), |why| format!("{name} (skipped: {why})"));
         let trial = Trial::test(shown, move || outer(name).map_err(|e| Failed::from(format!("{e:#}"))));
         trial.with_ignored_flag(engine::lacking().is_some())
@@ -46,6 +54,7 @@ fn inner(name: &str) -> ExitCode {
     let result = match name.split_once('/') {
         Some(("kill", target)) => killed(target),
         Some(("late", target)) => reaped_late(target),
+        Some(("root", target)) => below_another_root(target),
         Some((_, target)) => fails_at_each_step(target),
         None => Err(anyhow::anyhow!("no such test")),
     };
@@ -197,6 +206,26 @@ fn reaped_late(name: &str) -> anyhow::Result<()> {
     let output = restore.wait_with_output()?;
     ensure!(output.status.success(), "the restore failed: {}", said(&output));
     dumped.works()
+}
+
+/// With `--root` that directory is the root of every task, whose own was that of the whole system.
+fn below_another_root(name: &str) -> anyhow::Result<()> {
+    let dumped = Dumped::new(name)?;
+    let root = tempfile::tempdir()?;
+    let (none, flags) = (None::<&str>, nix::mount::MsFlags::MS_BIND | nix::mount::MsFlags::MS_REC);
+    nix::mount::mount(Some("/"), root.path(), none, flags, none)?;
+    let mut arguments = dumped.arguments();
+    arguments.extend(["--root".to_owned(), root.path().to_string_lossy().into_owned()]);
+    engine::succeed(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
+    for pid in &dumped.pids {
+        for (what, wanted) in [("root", ""), ("cwd", ""), ("exe", PROGRAM)] {
+            let is = fs::read_link(format!("/proc/{pid}/{what}"))?;
+            let wanted = root.path().join(wanted.trim_start_matches('/'));
+            ensure!(is == wanted, "{what} of process {pid} is {} and not {}", is.display(), wanted.display());
+        }
+    }
+    dumped.works()?;
+    Ok(nix::mount::umount2(root.path(), nix::mount::MntFlags::MNT_DETACH)?)
 }
 
 /// Kills a restore: then everything is there and works, or nothing is. Returns whether nothing is.

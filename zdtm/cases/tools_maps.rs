@@ -114,13 +114,15 @@ pub fn kib(field: &str) -> Verdict<u64> {
     Ok(field.trim_end_matches("kB").trim().parse()?)
 }
 
-/// The proportional set size of a task, in KiB.
+/// The proportional set size of a task, in KiB, without pages of files: whoever else runs this program shares these, and
+/// comes and goes.
 pub fn pss(task: &str) -> Verdict<u64> {
     let text = std::fs::read_to_string(format!("/proc/{task}/smaps_rollup"))?;
-    match text.lines().find_map(|l| l.strip_prefix("Pss:")) {
+    let figure = |name: &str| match text.lines().find_map(|line| line.strip_prefix(name)) {
         Some(value) => kib(value),
-        None => fail(format!("/proc/{task}/smaps_rollup has no Pss")),
-    }
+        None => fail(format!("/proc/{task}/smaps_rollup has no {name}")),
+    };
+    Ok(figure("Pss:")?.saturating_sub(figure("Pss_File:")?))
 }
 
 /// The proportional set size of this process and of some relatives together, in KiB.

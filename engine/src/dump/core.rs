@@ -4,12 +4,13 @@
 use super::cores::CoreWriter;
 use super::freeze::{Process, Thread};
 use super::inside::{OfProcess, OfThread, SIGNALS, TimeValue};
+use super::queues::Queues;
 use crate::core_image;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{
-    CoreEntry, CredsEntry, ItimerEntry, PosixTimerEntry, RlimitEntry, RseqEntry, SaEntry, SeccompMode, SiginfoEntry,
-    SignalQueueEntry, StasisRestartEntry, StasisTaskEntry, TaskCoreEntry, TaskKobjIdsEntry, TaskRlimitsEntry,
-    TaskTimersEntry, ThreadCoreEntry, ThreadSasEntry,
+    CoreEntry, CredsEntry, ItimerEntry, PosixTimerEntry, RlimitEntry, RseqEntry, SaEntry, SeccompMode,
+    StasisRestartEntry, StasisTaskEntry, TaskCoreEntry, TaskKobjIdsEntry, TaskRlimitsEntry, TaskTimersEntry,
+    ThreadCoreEntry, ThreadSasEntry,
 };
 use crate::proc::status::Status;
 use crate::proc::task;
@@ -53,12 +54,14 @@ pub struct Extras {
     pub restarts: Vec<StasisRestartEntry>,
     /// What CRIU's messages have no field for.
     pub tasks: Vec<StasisTaskEntry>,
+    /// The queued signals that the core images hold.
+    pub queues: Queues,
 }
 
 /// Makes the images of a live process; the core images go to `writer`.
 pub fn of_process(sources: &Sources<'_>, writer: &CoreWriter<'_>) -> Result<Extras> {
-    let mut extras = Extras::default();
     let process = sources.process;
+    let mut extras = Extras { queues: Queues::first(process)?, ..Extras::default() };
     let mut state = State::default();
     let personality = sources.threads.first().map_or(0, |t| t.personality);
     // Threads get what their leader has before they are made, unless they could not leave it.
@@ -82,13 +85,14 @@ pub fn of_process(sources: &Sources<'_>, writer: &CoreWriter<'_>) -> Result<Extr
                 argument: native::HIDES_CALLS.then(|| regs.argument(0)),
             });
         }
-        let mut thread_core = thread_core(thread, of_thread)?;
+        let mut thread_core = thread_core(thread, of_thread);
+        thread_core.signals_p = Some(extras.queues.of_thread(i));
         (thread_core.seccomp_mode, thread_core.seccomp_filter) = match sources.seccomp[i] {
             (SeccompMode::Disabled, _) => (None, None),
             (mode, filter) => (Some(mode as i32), filter),
         };
         let leads = i == 0;
-        let tc = if leads { Some(task_core(sources)?) } else { None };
+        let tc = if leads { Some(task_core(sources, &extras.queues)?) } else { None };
         if !leads || process.has_dead_leader() {
             thread_core.blk_sigset = Some(thread.seized.mask());
         }
@@ -117,18 +121,24 @@ pub fn of_zombie(process: &Process) -> CoreEntry {
     CoreEntry { tc: Some(tc), thread_core: Some(thread_core), ..core_image::new() }
 }
 
-fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
+/// Whether a process runs or is stopped, and the signal that stopped it where it is known.
+pub fn standing(process: &Process, queues: &Queues) -> (u32, Option<u32>) {
+    let leader = &process.threads[0];
+    let stopped = leader.outside.status.state == b'T' || leader.stopped_by.is_some();
+    match stopped && !queues.continues() {
+        true => (state::STOPPED, leader.stopped_by),
+        false => (state::ALIVE, None),
+    }
+}
+
+fn task_core(sources: &Sources<'_>, queues: &Queues) -> Result<TaskCoreEntry> {
     let process = sources.process;
     let leader = &process.threads[0];
     let mut buffer = Vec::new();
     let inside = sources.inside;
-    let pid = process.speaker();
-    let signals = queue(pid, true)?;
-    // A stop empties the queue of SIGCONT: one that is there came after the freeze.
-    let continued = signals.signals.iter().any(|s| s.siginfo.starts_with(&libc::SIGCONT.to_ne_bytes()));
-    let stopped = !continued && (leader.outside.status.state == b'T' || leader.stopped_by.is_some());
+    let (task_state, stop_signo) = standing(process, queues);
     Ok(TaskCoreEntry {
-        task_state: if stopped { state::STOPPED } else { state::ALIVE },
+        task_state,
         // Of a leader that has exited while its threads live on.
         exit_code: if process.has_dead_leader() { process.stat.exit_code as u32 } else { 0 },
         personality: sources.threads.first().map_or(0, |t| t.personality),
@@ -141,7 +151,7 @@ fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
         timers: Some(timers(inside)),
         rlimits: Some(rlimits(inside)),
         cg_set: None,
-        signals_s: Some(signals),
+        signals_s: Some(queues.of_process()),
         old_seccomp_mode: None,
         old_seccomp_filter: None,
         loginuid: Some(task::login_uid(&process.dir, &mut buffer)?),
@@ -149,7 +159,7 @@ fn task_core(sources: &Sources<'_>) -> Result<TaskCoreEntry> {
         sigactions: actions(inside),
         child_subreaper: Some(inside.subreaper),
         blk_sigset_extended: None,
-        stop_signo: leader.stopped_by.filter(|_| stopped),
+        stop_signo,
         membarrier_registration_mask: (inside.membarrier != 0).then_some(inside.membarrier),
     })
 }
@@ -227,21 +237,14 @@ fn rlimits(inside: &OfProcess) -> TaskRlimitsEntry {
     TaskRlimitsEntry { rlimits: inside.limits.iter().map(|&(cur, max)| RlimitEntry { cur, max }).collect() }
 }
 
-fn queue(tid: Pid, shared: bool) -> Result<SignalQueueEntry> {
-    let signals = ptrace::queued_signals(tid, shared).doing(|| format!("read the queued signals of task {tid}"))?;
-    Ok(SignalQueueEntry { signals: signals.iter().map(|s| SiginfoEntry { siginfo: s.to_vec() }).collect() })
-}
-
-fn thread_core(thread: &Thread, inside: &OfThread) -> Result<ThreadCoreEntry> {
-    let tid = thread.seized.tid();
+fn thread_core(thread: &Thread, inside: &OfThread) -> ThreadCoreEntry {
     let (head, len) = thread.outside.robust_list;
     let (sched, status) = (&thread.outside.sched, &thread.outside.status);
-    let rseq = ptrace::rseq(tid).unwrap_or_default();
+    let rseq = thread.seized.rseq();
     let (ss_sp, ss_flags, ss_size) = inside.altstack;
     // Whether the thread is on its alternate stack follows from its stack pointer and cannot be set.
     let ss_flags = ss_flags & !(libc::SS_ONSTACK as u32);
-    let pending = status.signals.pending != 0;
-    Ok(ThreadCoreEntry {
+    ThreadCoreEntry {
         futex_rla: head.0,
         futex_rla_len: len as u32,
         sched_nice: Some(sched.nice),
@@ -250,7 +253,7 @@ fn thread_core(thread: &Thread, inside: &OfThread) -> Result<ThreadCoreEntry> {
         blk_sigset: None,
         sas: Some(ThreadSasEntry { ss_sp, ss_size, ss_flags }),
         pdeath_sig: (inside.pdeath_signal != 0).then_some(inside.pdeath_signal),
-        signals_p: Some(if pending { queue(tid, false)? } else { SignalQueueEntry::default() }),
+        signals_p: None,
         creds: Some(creds(status, inside.securebits)),
         seccomp_mode: None,
         seccomp_filter: None,
@@ -263,7 +266,7 @@ fn thread_core(thread: &Thread, inside: &OfThread) -> Result<ThreadCoreEntry> {
             rseq_cs_pointer: None,
         }),
         cg_set: Some(CGROUP_SET),
-    })
+    }
 }
 
 fn creds(status: &Status, secbits: u32) -> CredsEntry {

@@ -3,6 +3,7 @@
 
 use super::cgroup::Cgroup;
 use super::outside::Outside;
+use super::queues::Queues;
 use crate::error::{Doing, Error, Result};
 use crate::proc::{ProcDir, stat, stat::Stat, status, status::Status, task};
 use crate::remote::{Asleep, Seized};
@@ -44,6 +45,8 @@ pub struct Process {
     pub outline: Outline,
     /// Its threads, as in the outline.
     pub threads: Vec<Thread>,
+    /// The queued signals that its core images hold, once they are written.
+    pub queues: Queues,
 }
 
 impl Deref for Process {
@@ -207,25 +210,24 @@ impl Freezer {
             let stopped = self.await_stop(tid, Freezer::check_time)?;
             self.asked.pop();
             if let Some(signal) = stopped {
-                if self.is_worker(tid)? {
-                    ptrace::detach(tid, 0).doing(|| format!("let the kernel's thread {tid} go"))?;
-                    continue;
-                }
                 let stopped_by = (signal != libc::SIGTRAP).then_some(signal as u32);
                 let seized = Seized::adopt(tid, self.asleep.remove(&tid), stopped_by.is_some())?;
-                self.threads.entry(pid).or_default().push((seized, stopped_by));
+                // A worker is let go.
+                if !self.is_worker(&seized)? {
+                    self.threads.entry(pid).or_default().push((seized, stopped_by));
+                }
             }
         }
         Ok(())
     }
 
-    /// Whether a stopped thread is the kernel's own, which never runs a program: a worker of io_uring. It is let go, to
-    /// complete what it is about, and comes again by itself after a restore.
-    fn is_worker(&mut self, tid: Pid) -> Result<bool> {
-        if ptrace::regs(tid).is_ok_and(|regs| regs.ip() != 0) {
+    /// Whether a stopped thread is the kernel's own, which never runs a program: a worker of io_uring. Once let go it
+    /// completes what it is about, and it comes again by itself after a restore.
+    fn is_worker(&mut self, seized: &Seized) -> Result<bool> {
+        if seized.regs().ip() != 0 {
             return Ok(false);
         }
-        match ProcDir::open(tid).and_then(|dir| stat::read(&dir, &mut self.buffer)) {
+        match ProcDir::open(seized.tid()).and_then(|dir| stat::read(&dir, &mut self.buffer)) {
             Ok(stat) => Ok(stat.is_user_worker()),
             Err(e) if e.is_gone() => Ok(false),
             Err(e) => Err(e.into()),
@@ -369,10 +371,15 @@ impl Freezer {
             // The leader first, the others by number.
             threads.sort_by_key(|(t, _)| (t.tid() != found.pid, t.tid().as_raw()));
         }
-        let leaders = parallel::map(&found, |found| {
+        let leads =
+            |(found, threads): &(&Found, &Vec<(Seized, _)>)| threads.first().is_some_and(|(t, _)| t.tid() == found.pid);
+        let pairs: Vec<_> = found.iter().zip(&stopped).map(|pair| (pair.0, leads(&pair))).collect();
+        let leaders = parallel::map(&pairs, |(found, lives)| {
             let mut buffer = Vec::new();
             match stat::read(&found.dir, &mut buffer) {
-                Ok(stat) => Ok(Some((stat, status::read(&found.dir, &mut buffer)?))),
+                // That of a live leader is read with those of all threads.
+                Ok(stat) if *lives => Ok(Some((stat, None))),
+                Ok(stat) => Ok(Some((stat, Some(status::read(&found.dir, &mut buffer)?)))),
                 Err(e) if e.is_gone() => Ok(None),
                 Err(e) => Err(e.into()),
             }
@@ -393,8 +400,11 @@ impl Freezer {
             // In this order: zip asks its second iterator only when the first had an item.
             let tids = threads.iter().map(|(seized, _)| seized.tid()).collect();
             let threads = threads.into_iter().zip(outside.by_ref());
-            let threads = threads.map(|((s, by), outside)| thread(s, by, outside)).collect::<Result<_>>()?;
-            processes.push(Process { outline: Outline { pid, dir: found.dir, stat, status, tids }, threads });
+            let threads = threads.map(|((s, by), outside)| thread(s, by, outside)).collect::<Result<Vec<_>>>()?;
+            let of_leader = || threads.first().map(|thread: &Thread| thread.outside.status.clone());
+            let status = status.or_else(of_leader).unwrap_or_default();
+            let outline = Outline { pid, dir: found.dir, stat, status, tids };
+            processes.push(Process { outline, threads, queues: Queues::default() });
         }
         Ok(processes)
     }

@@ -15,6 +15,7 @@ mod memory;
 mod namespaces;
 mod outside;
 mod pages;
+mod queues;
 mod seccomp;
 mod sharing;
 pub mod survey;
@@ -37,6 +38,7 @@ use cores::CoreWriter;
 use freeze::Process;
 use namespaces::Namespaces;
 use outside::OutsideProcess;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 use whole::Shared;
 
@@ -87,7 +89,7 @@ struct OfProcess {
 /// nothing had happened, and the directory does not look complete.
 pub fn run(options: &DumpOptions) -> Result<Report> {
     sys::file::widen_table();
-    let out = NewImageDir::create(&options.common.images_dir, options.sync)?;
+    let mut out = NewImageDir::create(&options.common.images_dir, options.sync)?;
     fault::point("begin")?;
     check::root(options.pid)?;
     let started = Instant::now();
@@ -113,13 +115,15 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
         crate::check::cpu::image::save(&out, &cpu)?;
     }
     cancel::check()?;
-    out.seal(&write::manifest_head()?)?;
+    let pidfds = pidfds(&tree);
+    seal(&mut out, &mut tree, options.after)?;
+    out.keep();
     // A tree that runs on needs no new names for its deleted files.
     if options.after != AfterDump::Run {
         links.keep();
     }
     let processes = tree.len();
-    finish(tree, options.after)?;
+    finish(tree, &pidfds, options.after)?;
     Ok(Report { freezing, frozen: started.elapsed(), draining, processes, pages })
 }
 
@@ -248,6 +252,7 @@ fn collect_process(
         task.vdso_written = memory.vdso_written.then_some(true);
         task.guards = memory.guards.iter().map(|&(start, end)| StasisGuard { start, end }).collect();
     }
+    process.queues = extras.queues;
     collected.restarts.append(&mut extras.restarts);
     collected.tasks.append(&mut extras.tasks);
     let mm = mm(process, &of_process, exe, memory.vmas, &mut buffer)?;
@@ -324,9 +329,14 @@ fn mm(
     vmas: Vec<crate::image::proto::VmaEntry>,
     buffer: &mut Vec<u8>,
 ) -> Result<MmEntry> {
-    let dir = process.dir.thread(process.speaker())?;
     // A dead leader shows no addresses; its threads do.
-    let stat = crate::proc::stat::read(&dir, buffer)?;
+    let of_thread = || -> Result<_> {
+        let dir = process.dir.thread(process.speaker())?;
+        let stat = crate::proc::stat::read(&dir, buffer)?;
+        Ok((dir, stat))
+    };
+    let of_thread = process.has_dead_leader().then(of_thread).transpose()?;
+    let (dir, stat) = of_thread.as_ref().map_or((&process.dir, &process.stat), |(dir, stat)| (dir, stat));
     Ok(MmEntry {
         mm_start_code: stat.start_code,
         mm_end_code: stat.end_code,
@@ -340,7 +350,7 @@ fn mm(
         mm_env_start: stat.env_start,
         mm_env_end: stat.env_end,
         exe_file_id,
-        mm_saved_auxv: task::auxv(&dir, task::Word::Eight, buffer)?,
+        mm_saved_auxv: task::auxv(dir, task::Word::Eight, buffer)?,
         vmas,
         dumpable: Some(inside.dumpable),
         aios: inside.contexts.clone(),
@@ -348,8 +358,35 @@ fn mm(
     })
 }
 
+/// Completes the images. Signals that came for a tree that ends here are taken in, as long as there are new ones.
+fn seal(out: &mut NewImageDir, tree: &mut [Process], after: AfterDump) -> Result<()> {
+    /// A sender that never rests is left behind after so many looks.
+    const LOOKS: usize = 16;
+    let head = write::manifest_head()?;
+    out.complete(&head)?;
+    fault::point("sealed")?;
+    if after == AfterDump::Run {
+        return Ok(());
+    }
+    for _ in 0..LOOKS {
+        let changed = queues::changed(tree)?;
+        if changed.is_empty() {
+            break;
+        }
+        out.withdraw()?;
+        queues::rewrite(tree, changed, out)?;
+        out.complete(&head)?;
+    }
+    Ok(())
+}
+
+/// What every process is killed by, opened before the last look at its signals.
+fn pidfds(tree: &[Process]) -> Vec<OwnedFd> {
+    tree.iter().filter_map(|process| sys::pidfd::open(process.pid).ok()).collect()
+}
+
 /// Kills the tree, leaves it stopped, or lets it go on.
-fn finish(tree: Vec<Process>, after: AfterDump) -> Result<()> {
+fn finish(tree: Vec<Process>, pidfds: &[OwnedFd], after: AfterDump) -> Result<()> {
     match after {
         AfterDump::Run => Ok(()),
         AfterDump::Stop => {
@@ -359,25 +396,21 @@ fn finish(tree: Vec<Process>, after: AfterDump) -> Result<()> {
             }
             Ok(())
         }
-        AfterDump::Kill => kill(tree),
+        AfterDump::Kill => kill(tree, pidfds),
     }
 }
 
 /// Kills every process and waits until all are gone.
-fn kill(tree: Vec<Process>) -> Result<()> {
-    let mut pidfds = Vec::new();
-    for process in tree.iter() {
-        if let Ok(pidfd) = sys::pidfd::open(process.pid) {
-            let _ = sys::pidfd::send_signal(std::os::fd::AsFd::as_fd(&pidfd), libc::SIGKILL);
-            pidfds.push(pidfd);
-        }
+fn kill(tree: Vec<Process>, pidfds: &[OwnedFd]) -> Result<()> {
+    for pidfd in pidfds {
+        let _ = sys::pidfd::send_signal(pidfd.as_fd(), libc::SIGKILL);
     }
     for process in tree {
         // The end of a leader is reported after those of its threads.
         process.threads.into_iter().rev().for_each(|thread| thread.seized.reap());
     }
-    for pidfd in &pidfds {
-        let _ = sys::pidfd::wait_gone(std::os::fd::AsFd::as_fd(pidfd), 5000);
+    for pidfd in pidfds {
+        let _ = sys::pidfd::wait_gone(pidfd.as_fd(), 5000);
     }
     Ok(())
 }

@@ -129,24 +129,29 @@ fn owned(tree: &[&Outline], refusals: &mut Refusals) -> Result<(Owned, bool)> {
     let own = ProcDir::current()?;
     let (mut owned, mut known) = (Owned::default(), true);
     let live: Vec<&Outline> = tree.iter().copied().filter(|process| !process.is_zombie()).collect();
+    let mut kinds = Vec::new();
     for name in task::namespace_names(&own)? {
-        let ours = task::namespace(&own, &name)?;
-        let mut roots = None;
-        let mut strange = false;
-        for process in &live {
-            let dir = process.dir.thread(process.speaker())?;
-            let theirs = match task::namespace(&dir, &name) {
+        kinds.push((task::namespace(&own, &name)?, None, false, name));
+    }
+    for process in &live {
+        let Some(dir) = refusals.hear(process.pid, process.dir.thread(process.speaker()).map_err(Error::from))? else {
+            continue;
+        };
+        for (ours, roots, strange, name) in &mut kinds {
+            let theirs = match task::namespace(&dir, name) {
                 Ok(theirs) => theirs,
                 Err(e) if e.is_gone() => continue,
                 Err(e) => return Err(e.into()),
             };
             let first = roots.get_or_insert_with(|| theirs.clone());
-            if *first != theirs || theirs != ours && !Owned::KINDS.contains(&name.as_str()) {
-                refusals.hear(process.pid, Err::<(), _>(refused(process.pid, &name, *first != theirs)))?;
-                strange = true;
+            if *first != theirs || theirs != *ours && !Owned::KINDS.contains(&name.as_str()) {
+                refusals.hear(process.pid, Err::<(), _>(refused(process.pid, name, *first != theirs)))?;
+                *strange = true;
                 known &= !MEANING.contains(&name.as_str());
             }
         }
+    }
+    for (ours, roots, strange, name) in kinds {
         if let Some(roots) = roots.filter(|roots| *roots != ours && !strange) {
             let alone = if name == "ipc" { alone(tree, &name, &roots) } else { Ok(()) };
             if refusals.hear(tree[0].pid, alone)?.is_some() {

@@ -15,7 +15,7 @@ use crate::sys::{self, Pid};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a survey cannot see.
 pub const UNSEEN: &[&str] = &[
@@ -57,20 +57,26 @@ pub struct OfProcess {
 /// How long what was found must last.
 const MOMENT: Duration = Duration::from_millis(50);
 
-/// Looks at the tree of `options.pid`. What was found is looked at again: the tree runs, and what was so for a moment, like
-/// a child of vfork, tells nothing about a dump.
+/// Looks at the tree of `options.pid`. What was found is looked at again: the tree runs, and what was so for a moment tells
+/// nothing about a dump. A child of vfork is waited for as long as a dump would (`--timeout`).
 ///
 /// # Errors
 /// There is no such process, or it cannot be the root of a dump; the kernel refused to tell about it.
 pub fn run(options: &DumpOptions) -> Result<Survey> {
     sys::file::widen_table();
     check::root(options.pid)?;
-    let first = look(options)?;
-    if first.good {
-        return Ok(first);
+    let begun = Instant::now();
+    let mut last = look(options)?;
+    while !last.good {
+        std::thread::sleep(MOMENT);
+        let now = look(options)?;
+        let confirmed = now.clone().confirmed_by(&last);
+        if confirmed.good || !confirmed.passes() || begun.elapsed() > options.common.timeout {
+            return Ok(confirmed);
+        }
+        last = now;
     }
-    std::thread::sleep(MOMENT);
-    Ok(look(options)?.confirmed_by(&first))
+    Ok(last)
 }
 
 fn look(options: &DumpOptions) -> Result<Survey> {
@@ -190,6 +196,11 @@ fn report(tree: &[&Outline], findings: Vec<Finding>, skipped: Vec<&'static str>)
 }
 
 impl Survey {
+    /// Whether a dump would wait for something that was found.
+    fn passes(&self) -> bool {
+        self.processes.iter().flat_map(|process| &process.findings).any(|finding| finding.passing)
+    }
+
     /// Without refusals that another survey of the tree did not find.
     fn confirmed_by(mut self, other: &Survey) -> Survey {
         let others: HashSet<&Finding> = other.processes.iter().flat_map(|process| &process.findings).collect();

@@ -102,7 +102,7 @@ impl Shared {
                     let reason = format!("it shares its {name} with process {}", live[other].pid);
                     let error = Error::unsupported(object, reason)
                         .with_help("a child of vfork shares until it executes a program: try again later");
-                    refusals.hear(live[i].pid, Err::<(), _>(error))?;
+                    refusals.hear_of_passing(live[i].pid, error)?;
                 }
             }
         }

@@ -68,6 +68,11 @@ impl ImageDir {
         Ok(dir)
     }
 
+    /// A directory that is still being written: what it holds so far can be read.
+    pub(super) fn unfinished(fd: OwnedFd, path: &Path) -> Self {
+        Self { fd, path: path.to_path_buf(), manifest: None }
+    }
+
     /// Its path as the user gave it.
     pub fn path(&self) -> &Path {
         &self.path

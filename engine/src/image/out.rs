@@ -1,5 +1,5 @@
-//! A new image directory: files are written as they come, the manifest last. Dropped before that, it takes away
-//! what it wrote.
+//! A new image directory: files are written as they come, the manifest last. Dropped before it is to be kept, it takes
+//! away what it wrote.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -33,14 +33,17 @@ type Sums = BTreeMap<String, Option<(u64, u32)>>;
 
 /// A directory that a dump writes. Threads may write different files at a time.
 ///
-/// From its creation until [`NewImageDir::seal`] the directory is recognised as incomplete; a manifest of an
+/// From its creation until [`NewImageDir::complete`] the directory is recognised as incomplete; a manifest of an
 /// earlier dump is removed first.
 #[derive(Debug)]
 pub struct NewImageDir {
     fd: OwnedFd,
     path: PathBuf,
     sync: bool,
-    sealed: bool,
+    /// The manifest is there.
+    complete: bool,
+    /// What was written stays.
+    kept: bool,
     sums: Mutex<Sums>,
     /// Files that were made and are still empty.
     reserved: Mutex<HashSet<String>>,
@@ -49,7 +52,7 @@ pub struct NewImageDir {
 }
 
 impl NewImageDir {
-    /// Begins a dump into the existing directory at `path`. With `sync` all is on disk when `seal` returns.
+    /// Begins a dump into the existing directory at `path`. With `sync` all is on disk when it is complete.
     pub fn create(path: &Path, sync: bool) -> Result<Self> {
         let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
         let fd = open(path, flags, Mode::empty()).map_err(|e| ImageError::io("open", path, e))?;
@@ -63,7 +66,8 @@ impl NewImageDir {
             fd,
             path: path.to_path_buf(),
             sync,
-            sealed: false,
+            complete: false,
+            kept: false,
             sums: Mutex::default(),
             reserved: Mutex::default(),
             _lock: lock,
@@ -157,17 +161,43 @@ impl NewImageDir {
         self.sums().insert(name.to_string(), Some((size, crc)));
     }
 
-    /// Completes the dump: syncs all files if asked to, then writes the manifest and renames it into place.
+    /// The one entry of a file that was written before.
+    pub fn read_one<M: Message + prost::Name + Default>(&self, name: Name<M>) -> Result<M> {
+        let fd = self.fd.try_clone().map_err(|e| ImageError::io("open", &self.path, e))?;
+        ImageDir::unfinished(fd, &self.path).read_one(name)
+    }
+
+    /// Completes the dump, and keeps it.
     pub fn seal(mut self, head: &ManifestHead) -> Result<Manifest> {
+        let manifest = self.complete(head)?;
+        self.keep();
+        Ok(manifest)
+    }
+
+    /// Completes the dump: syncs all files if asked to, then writes the manifest and renames it into place.
+    pub fn complete(&mut self, head: &ManifestHead) -> Result<Manifest> {
         let files = self.finished()?;
         if self.sync {
             files.par_iter().try_for_each(|file| self.sync_file(&file.name))?;
             self.sync_dir()?;
         }
         let manifest = Manifest::new(head, files);
-        put_manifest(&self, &manifest, self.sync)?;
-        self.sealed = true;
+        put_manifest(self, &manifest, self.sync)?;
+        self.complete = true;
         Ok(manifest)
+    }
+
+    /// Makes a complete dump an unfinished one, whose files can be written anew: the manifest is the mark again.
+    pub fn withdraw(&mut self) -> Result<()> {
+        let renamed = renameat(&self.fd, manifest::NAME, &self.fd, manifest::UNFINISHED);
+        renamed.map_err(|e| ImageError::io("rename", self.file(manifest::NAME), e))?;
+        self.complete = false;
+        Ok(())
+    }
+
+    /// Lets what was written stay.
+    pub fn keep(mut self) {
+        self.kept = true;
     }
 
     fn finished(&self) -> Result<Vec<StasisManifestFile>> {
@@ -190,11 +220,14 @@ impl NewImageDir {
     }
 }
 
-/// An unsealed directory takes its files away again; what cannot be removed stays marked as incomplete.
+/// A directory that is not to be kept takes its files away again; what cannot be removed stays marked as incomplete.
 impl Drop for NewImageDir {
     fn drop(&mut self) {
-        if self.sealed {
+        if self.kept {
             return;
+        }
+        if self.complete {
+            let _ = self.withdraw();
         }
         let remove = |name: &str| unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir);
         for name in self.sums().keys() {
@@ -287,7 +320,8 @@ pub fn reseal(path: &Path) -> Result<Manifest> {
     let manifest = manifest.renewed(&dir)?;
     let fd = dir.as_fd().try_clone_to_owned().map_err(|e| ImageError::io("open", path, e))?;
     let (sums, reserved) = (Mutex::default(), Mutex::default());
-    let out = NewImageDir { fd, path: path.to_path_buf(), sync: false, sealed: true, sums, reserved, _lock: None };
+    let path = path.to_path_buf();
+    let out = NewImageDir { fd, path, sync: false, complete: true, kept: true, sums, reserved, _lock: None };
     put_manifest(&out, &manifest, false)?;
     Ok(manifest)
 }

@@ -170,6 +170,29 @@ fn unfinished_files_cannot_be_sealed() {
 }
 
 #[test]
+fn a_complete_dump_can_be_changed_before_it_is_kept() {
+    let temp = tempdir().unwrap();
+    let mut dir = begin(temp.path());
+    dir.complete(&head()).unwrap();
+    let fs = dir.read_one(FS.of(7u32)).unwrap();
+    dir.withdraw().unwrap();
+    assert!(matches!(ImageDir::open(temp.path()), Err(ImageError::Incomplete { .. })));
+    dir.write_one(FS.of(7u32), &FsEntry { umask: None, ..fs }).unwrap();
+    dir.complete(&head()).unwrap();
+    dir.keep();
+    let dir = ImageDir::open(temp.path()).unwrap();
+    assert!(dir.verify(Verify::All).unwrap());
+    assert_eq!(dir.read_one(FS.of(7u32)).unwrap(), FsEntry { cwd_id: 1, root_id: 2, umask: None });
+}
+
+#[test]
+fn a_complete_dump_that_is_not_kept_is_taken_away() {
+    let temp = tempdir().unwrap();
+    begin(temp.path()).complete(&head()).unwrap();
+    assert_eq!(names(temp.path()), [""; 0]);
+}
+
+#[test]
 fn a_killed_dump_is_recognised() {
     let temp = tempdir().unwrap();
     std::mem::forget(begin(temp.path()));

@@ -135,10 +135,15 @@ impl<'a> DumpContext<'a> {
         })
     }
 
+    /// The mounts, read once.
+    pub fn mounts(&mut self) -> Result<&Mounts> {
+        let mounts = self.mounts.take().map_or_else(Mounts::read, Ok)?;
+        Ok(self.mounts.insert(mounts))
+    }
+
     /// Refuses a file that its path does not lead back to because of mounts.
     pub fn check_mount(&mut self, descriptor: &Descriptor) -> Result<()> {
-        let mounts = self.mounts.take().map_or_else(Mounts::read, Ok)?;
-        self.mounts.insert(mounts).check(descriptor)
+        self.mounts()?.check(descriptor)
     }
 
     /// An id for another file.

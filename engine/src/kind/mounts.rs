@@ -1,4 +1,5 @@
-//! Which mount a path leads to: a file whose own mount is another one cannot be opened by its path.
+//! Which mount a path leads to: a file whose own mount is another one cannot be opened by its path. Which mounts are of
+//! a part of /proc.
 
 use super::Descriptor;
 use crate::error::{Doing, Error, Result};
@@ -15,6 +16,8 @@ pub struct Mounts {
     root: i32,
     /// For each mount those on it: where, and their ids.
     on: HashMap<i32, Vec<(Vec<u8>, i32)>>,
+    /// For each mount of a directory or file of /proc what that is.
+    of_proc: HashMap<i32, Vec<u8>>,
 }
 
 impl Mounts {
@@ -23,12 +26,16 @@ impl Mounts {
         let root = File::open("/").and_then(|root| Ok(sys::file::mount_id(root.as_fd())?));
         let root = root.doing(|| "ask for the mount of the root directory")?;
         let mut on: HashMap<i32, Vec<(Vec<u8>, i32)>> = HashMap::new();
+        let mut of_proc = HashMap::new();
         for mount in mountinfo::read(&ProcDir::current()?, &mut Vec::new())? {
+            if mount.fs_type == b"proc" {
+                of_proc.insert(mount.id, mount.root);
+            }
             if mount.parent != mount.id {
                 on.entry(mount.parent).or_default().push((mount.mountpoint, mount.id));
             }
         }
-        Ok(Mounts { root, on })
+        Ok(Mounts { root, on, of_proc })
     }
 
     /// The id of the mount to which a path without symbolic links leads: from mount to mount, as the kernel walks.
@@ -45,17 +52,24 @@ impl Mounts {
         }
     }
 
+    /// The id of the mount on which a file is.
+    fn is_on(descriptor: &Descriptor) -> Result<i32> {
+        match descriptor.info.mnt_id {
+            // It was found without a descriptor.
+            -1 => sys::file::mount_id(descriptor.copy.as_fd()).doing(|| format!("look at {}", descriptor.describe())),
+            id => Ok(id),
+        }
+    }
+
+    /// What of /proc its mount shows: `/` or something in it; `None` for a file of another file system.
+    pub fn part_of_proc(&self, descriptor: &Descriptor) -> Result<Option<&[u8]>> {
+        Ok(self.of_proc.get(&Mounts::is_on(descriptor)?).map(Vec::as_slice))
+    }
+
     /// Refuses a file that is not on the mount to which its path leads.
     pub fn check(&self, descriptor: &Descriptor) -> Result<()> {
         let path = descriptor.link.strip_suffix(super::ghost::DELETED).unwrap_or(&descriptor.link);
-        let is = match descriptor.info.mnt_id {
-            // It was found without a descriptor.
-            -1 => {
-                sys::file::mount_id(descriptor.copy.as_fd()).doing(|| format!("look at {}", descriptor.describe()))?
-            }
-            id => id,
-        };
-        if self.of(path) == is {
+        if self.of(path) == Mounts::is_on(descriptor)? {
             return Ok(());
         }
         // Opened in another mount namespace and inherited: the path may lead to the same file here.
@@ -87,7 +101,7 @@ mod tests {
             (3, vec![mount("/a", 4), mount("/a/c", 5)]),
             (4, vec![mount("/a/c/d", 6)]),
         ]);
-        let mounts = Mounts { root: 1, on };
+        let mounts = Mounts { root: 1, on, of_proc: HashMap::new() };
         for (path, id) in [
             ("/", 1),
             ("/x", 1),

@@ -6,6 +6,7 @@
 use super::{Descriptor, DumpContext, RestoreContext, regfile};
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FileEntry, RegFileEntry};
+use crate::proc::ProcDir;
 use crate::sys::{self, Pid};
 use nix::fcntl::{OFlag, ResolveFlag};
 use nix::sys::stat::{fstat, lstat, major};
@@ -37,13 +38,15 @@ pub enum Found {
 }
 
 /// Finds out how a file of /proc can be opened again; one that cannot is refused.
-pub fn check(descriptor: &Descriptor, cx: &DumpContext<'_>) -> Result<Found> {
+pub fn check(descriptor: &Descriptor, cx: &mut DumpContext<'_>) -> Result<Found> {
     let doing = || format!("look at the file system of {}", descriptor.describe());
     if major(descriptor.stat.st_dev) != 0 || !is_on(descriptor.copy.as_fd()).doing(doing)? {
         return Ok(Found::There);
     }
     let root = std::fs::File::open("/").doing(|| "open the root directory")?;
-    let Some(place) = Place::of(&descriptor.link, root.as_fd()) else { return Ok(Found::There) };
+    let Some(place) = Place::of(&descriptor.link, root.as_fd()) else {
+        return check_mount(descriptor, cx).map(|()| Found::There);
+    };
     let alive = lstat(descriptor.link.as_slice())
         .is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (descriptor.stat.st_dev, descriptor.stat.st_ino));
     if alive {
@@ -58,6 +61,19 @@ pub fn check(descriptor: &Descriptor, cx: &DumpContext<'_>) -> Result<Found> {
         (_, true) => refuse("descriptor or a mapping"),
         _ => Ok(Found::Dead(place.pid)),
     }
+}
+
+/// Refuses a file that was opened through a mount of a task's directory of /proc where the task will not be there any
+/// more, or will be a new one: the mount shows nothing then.
+fn check_mount(descriptor: &Descriptor, cx: &mut DumpContext<'_>) -> Result<()> {
+    let Some(part) = cx.mounts()?.part_of_proc(descriptor)? else { return Ok(()) };
+    let Some(task) = part.split(|byte| *byte == b'/').nth(1).and_then(number) else { return Ok(()) };
+    if !cx.tree.contains(&task) && !cx.threads.contains(&task) && ProcDir::open(task).is_ok() {
+        return Ok(());
+    }
+    let reason = format!("it was opened through a mount of /proc/{task}, which ends with that task");
+    let help = format!("open it through /proc/{task} itself, or close it before the dump");
+    Err(Error::unsupported(descriptor.describe(), reason).with_help(help))
 }
 
 /// Whether a file of the images is one of /proc that is there only when threads, descriptors and mappings are.
@@ -172,7 +188,7 @@ mod tests {
         for (paths, found) in [(there.as_slice(), Found::There), (late.as_slice(), Found::Late)] {
             for path in paths {
                 let file = File::open(path).unwrap();
-                assert_eq!(check(&descriptor(file.into()), &cx).unwrap(), found, "{path}");
+                assert_eq!(check(&descriptor(file.into()), &mut cx).unwrap(), found, "{path}");
             }
         }
     }
@@ -180,7 +196,7 @@ mod tests {
     #[test]
     fn what_was_of_a_thread_or_a_descriptor_that_is_gone_is_refused() {
         let options = options(false);
-        let cx = DumpContext::new(&options);
+        let mut cx = DumpContext::new(&options);
         let of_thread = std::thread::spawn(|| File::open("/proc/thread-self/comm").unwrap());
         let of_thread = of_thread.join().unwrap();
         // So high that no other test takes its number, as they share a table.
@@ -195,7 +211,7 @@ mod tests {
                 }
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
-            let error = check(&file, &cx).unwrap_err().to_string();
+            let error = check(&file, &mut cx).unwrap_err().to_string();
             assert!(error.contains(of) && error.contains("gone"), "{error}");
         }
     }
@@ -207,13 +223,13 @@ mod tests {
         let open = |name: &str| descriptor(File::open(format!("/proc/{pid}/{name}")).unwrap().into());
         let files = [open("status"), open(""), open("task")];
         let options = options(false);
-        let cx = DumpContext::new(&options);
-        assert_eq!(check(&files[0], &cx).unwrap(), Found::There);
+        let mut cx = DumpContext::new(&options);
+        assert_eq!(check(&files[0], &mut cx).unwrap(), Found::There);
         child.kill().unwrap();
         child.wait().unwrap();
         let files = files.map(|file| descriptor(file.copy));
         for file in &files {
-            assert_eq!(check(file, &cx).unwrap(), Found::Dead(Pid::from_raw(pid as i32)), "{}", file.describe());
+            assert_eq!(check(file, &mut cx).unwrap(), Found::Dead(Pid::from_raw(pid as i32)), "{}", file.describe());
         }
         let dumped = dump(&options, &files).unwrap();
         let paths = files.map(|file| file.link);

@@ -1,7 +1,7 @@
 //! A traced and stopped thread of a running process that must not notice.
 
 use crate::error::{Doing, Error, Result};
-use crate::sys::ptrace;
+use crate::sys::ptrace::{self, RseqConfiguration};
 use crate::sys::{self, Pid, RemoteAddr};
 use stasis_arch::code::Code;
 use stasis_arch::native::{self, NR_RESTART, Regs, stub};
@@ -31,6 +31,8 @@ pub struct Seized {
     pub(super) passing: bool,
     /// Its process is stopped, and stays so.
     stopped: bool,
+    /// Its restartable sequence registration, once it was asked for.
+    rseq: RseqConfiguration,
     /// What our calls would destroy of its state.
     lost: Option<State>,
     /// The signals whose handlers have SA_RESTART, bit n-1 for signal n; all, as long as nothing is known of them.
@@ -97,6 +99,7 @@ impl Seized {
             in_call: before.is_some(),
             passing: false,
             stopped,
+            rseq: RseqConfiguration::default(),
             lost: None,
             restarting: u64::MAX,
         };
@@ -124,6 +127,11 @@ impl Seized {
     /// number says nothing of what is restarted.
     pub fn syscall(&self) -> Option<i64> {
         self.restarted.or(self.regs.syscall())
+    }
+
+    /// Its restartable sequence registration, as [`Seized::abort_rseq`] found it.
+    pub fn rseq(&self) -> RseqConfiguration {
+        self.rseq
     }
 
     /// Notes which handlers have SA_RESTART, bit n-1 for signal n.
@@ -289,16 +297,16 @@ impl Seized {
     /// Inside a restartable sequence, moves the thread to the sequence's abort handler: that is what the kernel would
     /// do on any return from a preemption, and running a stub meanwhile would lose it (rseq(2)).
     pub fn abort_rseq(&mut self) -> Result<()> {
-        let rseq = match ptrace::rseq(self.tid) {
+        self.rseq = match ptrace::rseq(self.tid) {
             Ok(rseq) => rseq,
             Err(sys::Errno::EIO | sys::Errno::EINVAL) => return Ok(()), // before Linux 5.13
             Err(e) => return Err(e).doing(|| format!("read the rseq configuration of task {}", self.tid)),
         };
-        if rseq.pointer == 0 {
+        if self.rseq.pointer == 0 {
             return Ok(());
         }
         const RSEQ_CS: u64 = 8;
-        let Ok(at) = sys::mem::read_word(self.tid, RemoteAddr(rseq.pointer + RSEQ_CS)) else { return Ok(()) };
+        let Ok(at) = sys::mem::read_word(self.tid, RemoteAddr(self.rseq.pointer + RSEQ_CS)) else { return Ok(()) };
         if at == 0 {
             return Ok(());
         }

@@ -33,8 +33,9 @@ struct MmMap {
     exe_fd: u32,
 }
 
-/// While the descriptors of the memory stage are there: executable, root, working directory, umask.
-pub fn place(images: &Images, tree: &Tree, numbers: &Numbers, late: &Late) -> Result<()> {
+/// While the descriptors of the memory stage are there: executable, root, working directory, umask. `rerooted` says that
+/// the root of the images is not ours.
+pub fn place(images: &Images, tree: &Tree, numbers: &Numbers, late: &Late, rerooted: bool) -> Result<()> {
     let own_loginuid = crate::proc::task::login_uid(&crate::proc::ProcDir::current()?, &mut Vec::new())?;
     let mut work = Vec::new();
     for (i, task) in images.tasks.iter().enumerate() {
@@ -49,7 +50,10 @@ pub fn place(images: &Images, tree: &Tree, numbers: &Numbers, late: &Late) -> Re
         if let Some(uid) = loginuid {
             set_loginuid(&mut program, uid, numbers.len() as u64);
         }
-        directories(&mut program, images, live, numbers, late);
+        if (rerooted || has_own_root(images, live)) && !late.has(live.fs.root_id) {
+            enter_root(&mut program, numbers[&Need::File(live.fs.root_id)]);
+        }
+        directories(&mut program, live, numbers, late);
         work.push((&tree.leaders[i], program));
     }
     run_all(tree.layout.stub(), &mut work).map(drop)
@@ -99,11 +103,13 @@ fn mm_map(program: &mut Program, live: &LiveImage, numbers: &Numbers) {
     batch.call(libc::SYS_prctl, &[PR_SET_MM, PR_SET_MM_MAP, map.0, size_of::<MmMap>() as u64, 0]);
 }
 
-fn directories(program: &mut Program, images: &Images, live: &LiveImage, numbers: &Numbers, late: &Late) {
+/// Whether a process has another root than the images as a whole.
+fn has_own_root(images: &Images, live: &LiveImage) -> bool {
     let root = images.files.get(&live.fs.root_id).and_then(|f| f.reg.as_ref());
-    if root.is_none_or(|r| r.name != b"/") && !late.has(live.fs.root_id) {
-        enter_root(program, numbers[&Need::File(live.fs.root_id)]);
-    }
+    root.is_none_or(|r| r.name != b"/")
+}
+
+fn directories(program: &mut Program, live: &LiveImage, numbers: &Numbers, late: &Late) {
     if !late.has(live.fs.cwd_id) {
         program.call(libc::SYS_fchdir, &[numbers[&Need::File(live.fs.cwd_id)] as u64]);
     }

@@ -84,7 +84,7 @@ pub fn run(options: &RestoreOptions) -> Result<Report> {
     aio::restore(&images, &tree, &needs)?;
     rings::map(&images, &tree, &needs)?;
     userfaults::make(&images, &tree, &mut cx)?;
-    identity::place(&images, &tree, &needs.numbers, &late)?;
+    identity::place(&images, &tree, &needs.numbers, &late, options.root.is_some())?;
     drop(needs);
     kind::eventpoll::register(&cx, &images.tables)?;
     kind::io_uring::register(&cx)?;
