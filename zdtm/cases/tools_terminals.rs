@@ -1,15 +1,17 @@
 //! Terminals: pairs, the ioctls of ioctl_tty(2), sessions with a terminal.
 
-use crate::gate::{Gate, Verdict, check_eq};
+use crate::gate::{Gate, Verdict, check_eq, fail};
 use crate::tools_files::read_once;
 use crate::tools_relatives::{arrive, await_word, shared_word, until};
+use crate::tools_unix::outsider;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{Flock, FlockArg, OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{posix_openpt, unlockpt};
 use nix::sys::stat::Mode;
 use nix::sys::termios::{LocalFlags, OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::{Pid, setsid, write};
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::AtomicU32;
 
@@ -143,11 +145,42 @@ pub fn session(
     master: &OwnedFd,
     body: impl FnOnce(&mut Gate, OwnedFd) -> Verdict,
 ) -> Verdict<(Pid, &'static AtomicU32)> {
+    session_on(gate, &path(master)?, body)
+}
+
+/// A virtual console that no other case takes as long as the cell lives.
+pub fn virtual_console(gate: &mut Gate) -> Verdict<String> {
+    let (note, new) = (gate.path("console"), gate.path("console.new"));
+    let told = note.clone();
+    outsider(gate, move || {
+        let lock = |path: &String| {
+            let how = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+            let file = File::from(open(path.as_str(), how, Mode::empty()).ok()?);
+            Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()
+        };
+        let mut all = (20..64).map(|number| format!("/dev/tty{number}"));
+        let found = all.find_map(|path| lock(&path).map(|lock| (path, lock)));
+        let Some((path, _lock)) = found else { return fail("no virtual console is free") };
+        std::fs::write(&new, path)?;
+        std::fs::rename(&new, &told)?;
+        loop {
+            nix::unistd::pause();
+        }
+    })?;
+    until("the console", || Ok(note.exists()))?;
+    Ok(std::fs::read_to_string(&note)?)
+}
+
+/// Like [`session`] on a terminal by its path.
+pub fn session_on(
+    gate: &mut Gate,
+    path: &str,
+    body: impl FnOnce(&mut Gate, OwnedFd) -> Verdict,
+) -> Verdict<(Pid, &'static AtomicU32)> {
     let word = shared_word()?;
-    let path = path(master)?;
     let child = gate.fork(|gate| {
         setsid()?;
-        let terminal = open(path.as_str(), OFlag::O_RDWR, Mode::empty())?;
+        let terminal = open(path, OFlag::O_RDWR, Mode::empty())?;
         check_eq("the session of the terminal", get(&terminal, libc::TIOCGSID)?, Pid::this().as_raw())?;
         arrive(word);
         body(gate, terminal)

@@ -35,7 +35,7 @@ pub enum Need {
 
 /// Features of the kernel by the file in which each shows, (after a `*`) by a symbol of /proc/kallsyms, or (after a `#`)
 /// by a system call that does more than answer ENOSYS; [`ASKED`] where more must be asked.
-const FEATURES: [(&str, &str); 19] = [
+const FEATURES: [(&str, &str); 20] = [
     ("autogroup", "/proc/self/autogroup"),
     ("fanotify", "/proc/sys/fs/fanotify"),
     ("hugetlb", "/proc/sys/vm/nr_hugepages"),
@@ -55,6 +55,7 @@ const FEATURES: [(&str, &str); 19] = [
     ("sysvipc", "/proc/sysvipc/shm"),
     ("thp", "/sys/kernel/mm/transparent_hugepage"),
     ("userfaultfd", "/proc/sys/vm/unprivileged_userfaultfd"),
+    ("vt", "/dev/tty20"),
 ];
 
 /// Stands where no file and no symbol shows a feature: see [`answers`].

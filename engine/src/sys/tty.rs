@@ -15,7 +15,7 @@ pub struct Termios {
     pub cflag: u32,
     /// Local modes.
     pub lflag: u32,
-    /// Line discipline, as a note: it is set by [`set_discipline`].
+    /// Line discipline, as a note: what the kernel goes by is that of TIOCGETD.
     pub line: u8,
     /// Control characters.
     pub cc: [u8; CHARACTERS],

@@ -1,4 +1,4 @@
-//! Connections with a process outside the tree that the caller gives up (--external unix[INO]), by the inode of either
+//! Connections with a process outside the tree that the caller gives up (`--external unix[INO]`), by the inode of either
 //! end: what had come is read, then comes the end, and sending fails.
 //@ routes: [once, kill-engine] # the inodes are others after a restore, and a tree that is left running keeps its peers
 use crate::gate::{Gate, Verdict, check_eq, fail};

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// The device of masters.
 const PTMX: (u64, u64) = (5, 2);
+/// /dev/tty, the controlling terminal of whoever opens it.
+const OWN: (u64, u64) = (5, 0);
 /// The major number of slaves.
 const SLAVES: u64 = 136;
 /// Bits of a node's mode that can be set.
@@ -29,8 +31,8 @@ pub(super) enum Side {
     Master(u32),
     /// Its slave.
     Slave(u32),
-    /// A device that is no pseudo terminal.
-    Device(TtyType),
+    /// Another device, whatever it was opened through.
+    Device(TtyType, u64),
 }
 
 /// A process as far as its terminal goes.
@@ -81,6 +83,8 @@ pub struct Terminals {
     infos: Vec<TtyInfoEntry>,
     more: Vec<StasisTtyEntry>,
     slaves: Vec<OpenSlave>,
+    /// Devices that are no pseudo terminals and are open by their own names.
+    named: HashSet<u64>,
     /// The numbers of slaves that processes have open.
     open: HashSet<u32>,
     /// What is queued, by the terminal that is to read it.
@@ -117,13 +121,13 @@ pub(super) fn identify(descriptor: &Descriptor) -> Result<(Side, bool)> {
         other => other.doing(doing)?,
     };
     let side = match (major(rdev), major(device), minor(device)) {
-        (5, _, _) if minor(rdev) == 1 => Side::Device(TtyType::Console),
+        (5, _, _) if minor(rdev) == 1 => Side::Device(TtyType::Console, device),
         (_, SLAVES, number) => Side::Slave(number as u32),
         (2 | 3, ..) => {
             return Err(Error::unsupported(descriptor.describe(), "it is a pseudo terminal of the BSD kind"));
         }
-        (_, 4, 0..64) => Side::Device(TtyType::Vt),
-        _ => Side::Device(TtyType::Serial),
+        (_, 4, 0..64) => Side::Device(TtyType::Vt, device),
+        _ => Side::Device(TtyType::Serial, device),
     };
     Ok((side, false))
 }
@@ -153,11 +157,15 @@ impl Terminals {
         (side, hung_up): (Side, bool),
         options: &DumpOptions,
     ) -> Result<u32> {
+        // Consoles and /dev/tty are other names of devices.
         let key = match side {
             Side::Master(number) => (makedev(SLAVES, number.into()), true),
             Side::Slave(number) => (makedev(SLAVES, number.into()), false),
-            Side::Device(_) => (descriptor.stat.st_rdev, false),
+            Side::Device(_, device) => (device, false),
         };
+        if let (Side::Device(_, device), false) = (side, is_own(descriptor)) {
+            self.named.insert(device);
+        }
         let node = node_of(descriptor, side)?;
         let place = match self.places.get(&key) {
             Some(&place) => place,
@@ -175,7 +183,7 @@ impl Terminals {
         if info.termios.is_none() && !hung_up {
             *info = describe(descriptor, (side, false), &node, info.id)?.0;
         }
-        if external(options, info.rdev.into(), node.st_dev).is_some() {
+        if external(options, rdev_of(descriptor, side), node.st_dev).is_some() {
             info.set_type(TtyType::ExtTty);
         } else if let Side::Slave(_) = side {
             let (what, gone) = (descriptor.describe(), descriptor.stat.st_nlink == 0);
@@ -226,8 +234,14 @@ impl Terminals {
 
     /// The place of the terminal that controls a session of the tree; perhaps no process has a descriptor of it.
     fn controlling(&mut self, leader: &Member, device: u64, options: &DumpOptions) -> Result<usize> {
+        let what = format!("the controlling terminal of process {}", leader.pid);
+        let nameless = |what: String| {
+            let reason = "it is a device that no process of the tree has open by its own name";
+            Error::unsupported(what, reason).with_help("a descriptor of /dev/tty does not tell the name")
+        };
         if let Some(&place) = self.places.get(&(device, false)) {
-            return Ok(place);
+            let named = major(device) == SLAVES || self.named.contains(&device);
+            return if named { Ok(place) } else { Err(nameless(what)) };
         }
         if let Some(place) = self.other_side(device) {
             return Ok(place);
@@ -236,9 +250,8 @@ impl Terminals {
         let node = nix::sys::stat::stat(&PathBuf::from(format!("/dev/pts/{}", minor(device)))).ok();
         let dev = node.filter(|node| node.st_rdev == device).map(|node| node.st_dev);
         let mut info = empty(id, device, dev);
-        let what = format!("the controlling terminal of process {}", leader.pid);
         if external(options, device, dev.unwrap_or_default()).is_none() {
-            return Err(outside(what, &info));
+            return Err(if major(device) == SLAVES { outside(what, &info) } else { nameless(what) });
         }
         info.set_type(TtyType::ExtTty);
         Ok(self.add((device, false), (info, None)))
@@ -402,6 +415,20 @@ fn empty(id: u32, rdev: u64, dev: Option<u64>) -> TtyInfoEntry {
     }
 }
 
+/// Whether a descriptor was opened as /dev/tty.
+fn is_own(descriptor: &Descriptor) -> bool {
+    (major(descriptor.stat.st_rdev), minor(descriptor.stat.st_rdev)) == OWN
+}
+
+/// The device that a terminal is called by.
+fn rdev_of(descriptor: &Descriptor, side: Side) -> u64 {
+    match side {
+        Side::Slave(number) => makedev(SLAVES, number.into()),
+        Side::Device(_, device) if is_own(descriptor) => device,
+        _ => descriptor.stat.st_rdev,
+    }
+}
+
 /// The node of a terminal: of a master that of its slave.
 fn node_of(descriptor: &Descriptor, side: Side) -> Result<FileStat> {
     let path = match side {
@@ -427,17 +454,13 @@ fn describe(
     id: u32,
 ) -> Result<(TtyInfoEntry, Option<u32>)> {
     let copy = descriptor.copy.as_fd();
-    let rdev = match side {
-        Side::Slave(number) => makedev(SLAVES, number.into()),
-        _ => descriptor.stat.st_rdev,
-    };
-    let mut info = empty(id, rdev, Some(node.st_dev));
+    let mut info = empty(id, rdev_of(descriptor, side), Some(node.st_dev));
     match side {
         Side::Master(index) | Side::Slave(index) => {
             info.pty = Some(TtyPtyEntry { index });
             (info.uid, info.gid) = (Some(node.st_uid), Some(node.st_gid));
         }
-        Side::Device(kind) => info.set_type(kind),
+        Side::Device(kind, _) => info.set_type(kind),
     }
     let mode = info.pty.is_some().then_some(node.st_mode & MODE);
     if hung_up {
@@ -474,11 +497,7 @@ pub(super) fn path_of(descriptor: &Descriptor, side: Side, id: u32, cx: &mut Dum
     } else {
         cx.check_mount(descriptor)?;
     }
-    let rdev = match side {
-        Side::Slave(number) => makedev(SLAVES, number.into()),
-        _ => descriptor.stat.st_rdev,
-    };
-    if let Some(key) = external(cx.options, rdev, node_of(descriptor, side)?.st_dev) {
+    if let Some(key) = external(cx.options, rdev_of(descriptor, side), node_of(descriptor, side)?.st_dev) {
         reg.name = key.to_string().into_bytes();
         reg.ext = Some(true);
     }

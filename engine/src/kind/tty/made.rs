@@ -325,7 +325,11 @@ fn open_slave(pair: &Pair, tty: &TtyFileEntry, cx: &RestoreContext<'_>) -> Resul
 /// Takes the terminals that are not made: what the caller supplies, the one that we were started on, devices.
 fn take_others(made: &mut Made, infos: &BTreeMap<u32, TtyInfoEntry>, cx: &RestoreContext<'_>) -> Result<()> {
     for info in infos.values() {
-        let file = cx.files.values().filter_map(|file| file.tty.as_ref()).find(|tty| tty.tty_info_id == info.id);
+        let of_it = |tty: &&TtyFileEntry| tty.tty_info_id == info.id;
+        let files = || cx.files.values().filter_map(|file| file.tty.as_ref()).filter(of_it);
+        let file = files().next();
+        // /dev/tty would be ours.
+        let named = files().find(|tty| path(tty, cx.files).is_ok_and(|path| !path.ends_with(OWN)));
         let led = info.sid != 0 && cx.tree.contains(&sys::Pid::from_raw(info.sid as i32));
         let fd = match info.r#type() {
             _ if file.is_none() && !led => continue,
@@ -337,7 +341,7 @@ fn take_others(made: &mut Made, infos: &BTreeMap<u32, TtyInfoEntry>, cx: &Restor
                 continue;
             }
             TtyType::ExtTty => supplied(info, cx)?,
-            _ => match file {
+            _ => match named {
                 Some(tty) if led => open_device(tty, info, libc::O_RDWR | libc::O_NONBLOCK, cx)?,
                 _ => continue,
             },
@@ -419,7 +423,7 @@ pub fn through(cx: &RestoreContext<'_>) -> Result<Vec<Through>> {
     let mut all = Vec::new();
     for tty in cx.files.values().filter_map(|file| file.tty.as_ref()) {
         let info = cx.terminals.info(tty)?;
-        if path(tty, cx.files)?.ends_with(OWN) && info.r#type() != TtyType::Console {
+        if path(tty, cx.files)?.ends_with(OWN) {
             let inside = cx.tree.contains(&sys::Pid::from_raw(info.sid as i32));
             let sid = if inside { info.sid } else { 0 };
             all.push(Through { file: tty.id, sid, flags: tty.flags as i32 & !libc::O_ASYNC });

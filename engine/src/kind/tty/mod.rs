@@ -4,7 +4,7 @@
 //!
 //! A pair whose master the tree has is made anew, with its number: the lowest free one is what `/dev/ptmx` gives, so
 //! masters are opened until it comes. All pairs are there before the first process, because a session's terminal must
-//! be that before its leader has children. What is queued in it is in [`queue`].
+//! be that before its leader has children. What is queued in it is in `queue`.
 
 mod found;
 mod made;
