@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use stasis_tests::engine::{self, Random, number, said};
 use stasis_tests::target::{Target, eventually, exists, tree};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs};
@@ -211,21 +211,41 @@ fn reaped_late(name: &str) -> anyhow::Result<()> {
 /// With `--root` that directory is the root of every task, whose own was that of the whole system.
 fn below_another_root(name: &str) -> anyhow::Result<()> {
     let dumped = Dumped::new(name)?;
-    let root = tempfile::tempdir()?;
-    let (none, flags) = (None::<&str>, nix::mount::MsFlags::MS_BIND | nix::mount::MsFlags::MS_REC);
-    nix::mount::mount(Some("/"), root.path(), none, flags, none)?;
+    let root = Elsewhere::new()?;
     let mut arguments = dumped.arguments();
-    arguments.extend(["--root".to_owned(), root.path().to_string_lossy().into_owned()]);
+    arguments.extend(["--root".to_owned(), root.0.to_string_lossy().into_owned()]);
     engine::succeed(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
     for pid in &dumped.pids {
         for (what, wanted) in [("root", ""), ("cwd", ""), ("exe", PROGRAM)] {
             let is = fs::read_link(format!("/proc/{pid}/{what}"))?;
-            let wanted = root.path().join(wanted.trim_start_matches('/'));
+            let wanted = root.0.join(wanted.trim_start_matches('/'));
             ensure!(is == wanted, "{what} of process {pid} is {} and not {}", is.display(), wanted.display());
         }
     }
-    dumped.works()?;
-    Ok(nix::mount::umount2(root.path(), nix::mount::MntFlags::MNT_DETACH)?)
+    dumped.works()
+}
+
+/// The root directory, seen at another path too. Nothing here ever removes a directory with what is in it: if the mount
+/// were still there, that would be the system.
+struct Elsewhere(PathBuf);
+
+impl Elsewhere {
+    fn new() -> anyhow::Result<Elsewhere> {
+        let place = tempfile::tempdir()?.keep();
+        let (none, flags) = (None::<&str>, nix::mount::MsFlags::MS_BIND | nix::mount::MsFlags::MS_REC);
+        nix::mount::mount(Some("/"), &place, none, flags, none)?;
+        let place = Elsewhere(place);
+        // What is unmounted below it must stay where it came from.
+        nix::mount::mount(none, &place.0, none, nix::mount::MsFlags::MS_PRIVATE | nix::mount::MsFlags::MS_REC, none)?;
+        Ok(place)
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        let _ = nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH);
+        let _ = fs::remove_dir(&self.0);
+    }
 }
 
 /// Kills a restore: then everything is there and works, or nothing is. Returns whether nothing is.

@@ -20,9 +20,9 @@ pub fn root(pid: Pid) -> Result<()> {
         return Err(Error::state(format!("{pid} is a thread of process {process}, and no process"))
             .with_help(format!("a dump is of whole processes: give {process}")));
     }
-    let mut ancestor = nix::unistd::getpid();
+    let (proc, mut ancestor) = (ProcDir::root()?, nix::unistd::getpid());
     while ancestor != pid && ancestor.as_raw() > 0 {
-        ancestor = match ProcDir::open(ancestor).and_then(|dir| stat::read(&dir, &mut buffer)) {
+        ancestor = match proc.read_with(&format!("{ancestor}/stat"), &mut buffer, stat::parse) {
             Err(e) if e.is_gone() => return Ok(()),
             other => other?.ppid,
         };

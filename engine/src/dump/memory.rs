@@ -33,6 +33,8 @@ pub struct Memory {
     pub vdso: Option<(u64, Vec<u8>)>,
     /// Whether they are not as the kernel gave them.
     pub vdso_written: bool,
+    /// Its page map.
+    pub pagemap: File,
 }
 
 /// Shared anonymous memory and memory files of the tree, by the id that their contents have in the images.
@@ -186,22 +188,22 @@ pub fn collect(
         guards: Vec::new(),
         vdso,
         vdso_written: false,
+        pagemap: pagemap(process)?,
     };
     let own = areas.iter().filter(|area| leftover.is_none_or(|l| !l.holds(area.mapping.range.start)));
     for area in own {
         memory.vmas.push(describe(pid, area, files, segments)?);
         memory.note_extras(area);
     }
-    let pagemap = pagemap(process)?;
-    let pages = pages::find(pid, &pagemap, areas, &memory.vmas)?;
+    let pages = pages::find(pid, &memory.pagemap, areas, &memory.vmas)?;
     (memory.runs, memory.guards) = (pages.runs, pages.guards);
     if let Some((_, bytes)) = &memory.vdso {
         memory.vdso_written = is_written(bytes)?;
     }
-    for range in registered(process, &pagemap, areas, files)? {
+    for range in registered(process, &memory.pagemap, areas, files)? {
         let is_private = |v: &VmaEntry| v.start == range.start && pages::has_private_pages(v);
         if memory.vmas.iter().any(is_private) {
-            let all = super::userfaults::pages(pid, &pagemap, &range)?;
+            let all = super::userfaults::pages(pid, &memory.pagemap, &range)?;
             memory.replace_runs((range.start, range.end), all);
         }
     }

@@ -38,6 +38,7 @@ use cores::CoreWriter;
 use freeze::Process;
 use namespaces::Namespaces;
 use outside::OutsideProcess;
+use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 use whole::Shared;
@@ -80,6 +81,7 @@ struct OfProcess {
     mm: Option<MmEntry>,
     runs: Vec<(u64, u64)>,
     vdso: Option<(u64, Vec<u8>)>,
+    pagemap: Option<File>,
 }
 
 /// Dumps the tree of `options.pid` into the images directory.
@@ -115,7 +117,7 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
         crate::check::cpu::image::save(&out, &cpu)?;
     }
     cancel::check()?;
-    let pidfds = pidfds(&tree);
+    let pidfds = pidfds(&tree, options.after);
     seal(&mut out, &mut tree, options.after)?;
     out.keep();
     // A tree that runs on needs no new names for its deleted files.
@@ -177,6 +179,7 @@ fn collect_all<'a>(
                 mm: None,
                 runs: Vec::new(),
                 vdso: None,
+                pagemap: None,
             });
             continue;
         };
@@ -264,6 +267,7 @@ fn collect_process(
         mm: Some(mm),
         runs: memory.runs,
         vdso: memory.vdso,
+        pagemap: Some(memory.pagemap),
     })
 }
 
@@ -380,9 +384,10 @@ fn seal(out: &mut NewImageDir, tree: &mut [Process], after: AfterDump) -> Result
     Ok(())
 }
 
-/// What every process is killed by, opened before the last look at its signals.
-fn pidfds(tree: &[Process]) -> Vec<OwnedFd> {
-    tree.iter().filter_map(|process| sys::pidfd::open(process.pid).ok()).collect()
+/// What every process is killed by, where it is: opened before the last look at its signals.
+fn pidfds(tree: &[Process], after: AfterDump) -> Vec<OwnedFd> {
+    let killed = tree.iter().filter(|_| after == AfterDump::Kill);
+    killed.filter_map(|process| sys::pidfd::open(process.pid).ok()).collect()
 }
 
 /// Kills the tree, leaves it stopped, or lets it go on.

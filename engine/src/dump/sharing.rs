@@ -11,7 +11,6 @@ use crate::proc::pagemap::PageEntry;
 use crate::sys;
 use rayon::prelude::*;
 use std::collections::HashMap;
-use std::fs::File;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -99,7 +98,7 @@ fn frames(process: &Process, of: &OfProcess) -> Result<Option<Frames>> {
     const PIECE: u64 = 32 << 10;
     let pid = process.speaker();
     let doing = || format!("read the page map of task {pid}");
-    let file = File::from(process.dir.open_file(&format!("task/{pid}/pagemap"))?);
+    let Some(file) = &of.pagemap else { return Ok(None) };
     let (page, size) = (sys::page_size(), PageEntry::SIZE as u64);
     let mut buffer = vec![0; (PIECE * size) as usize];
     let mut frames = Frames::new();

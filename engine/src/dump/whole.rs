@@ -89,12 +89,11 @@ impl Shared {
             refusals.hear(process.pid, files::check_threads_share(process))?;
         }
         let find = |what| files::shared_ids(&live, what, Self::FIRST);
-        let shared = Shared {
-            vm: find(What::Vm)?,
-            files: find(What::Files)?,
-            fs: find(What::Fs)?,
-            sighand: find(What::Sighand)?,
-        };
+        let vm = find(What::Vm)?;
+        // Who shares signal actions shares memory, too: clone(2) demands it, and execve(2) ends both.
+        let none = vm.iter().zip(Self::FIRST..).all(|(&id, first)| id == first);
+        let sighand = if none { vm.clone() } else { find(What::Sighand)? };
+        let shared = Shared { vm, files: find(What::Files)?, fs: find(What::Fs)?, sighand };
         for (ids, name) in [(&shared.vm, "address space"), (&shared.sighand, "table of signal actions")] {
             for (i, id) in ids.iter().enumerate() {
                 if let Some(other) = ids[..i].iter().position(|o| o == id) {

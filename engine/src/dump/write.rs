@@ -89,13 +89,10 @@ pub fn pages(out: &NewImageDir, collected: &mut Collected<'_>, options: &DumpOpt
         targets.push(target);
     }
     for process in &mut collected.processes {
-        if process.mm.is_none() {
-            continue;
-        }
+        let Some(pagemap) = process.pagemap.take() else { continue };
         let runs = std::mem::take(&mut process.runs);
         let speaker = process.speaker;
-        let pagemap = crate::proc::ProcDir::open(speaker)?.open_file("pagemap")?;
-        let source = Source::Task(speaker, pagemap);
+        let source = Source::Task(speaker, pagemap.into());
         let target = target(out, targets.len(), source, runs, process.vdso.take())?;
         write_map(out, kinds::PAGEMAP.of(process.pid.as_raw() as u64), &target, targets.len())?;
         targets.push(target);
