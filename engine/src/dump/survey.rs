@@ -236,10 +236,10 @@ impl fmt::Display for Survey {
             writeln!(f, "Not looked at: {what}.")?;
         }
         let count = self.processes.len();
-        let processes = if count == 1 { "process" } else { "processes" };
+        let processes = if count == 1 { "this process".to_owned() } else { format!("these {count} processes") };
         match self.good {
-            true => writeln!(f, "Looks good: nothing was found in {count} {processes} that a dump would refuse.")?,
-            false => writeln!(f, "A dump of these {count} {processes} would fail.")?,
+            true => writeln!(f, "Looks good: nothing was found in {processes} that a dump would refuse.")?,
+            false => writeln!(f, "A dump of {processes} would fail.")?,
         }
         writeln!(f, "Only a stopped task shows:")?;
         self.unseen.iter().try_for_each(|what| writeln!(f, "  {what}"))
