@@ -12,7 +12,7 @@ use stasis_tests::engine::{self, Random, number, said};
 use stasis_tests::target::{PATIENCE, Target, children, eventually, exists};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, ExitStatus, Output};
+use std::process::{Command, ExitCode, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 use tempfile::TempDir;
@@ -75,12 +75,13 @@ fn main() -> ExitCode {
     for name in ["checksum", "tree", "nanosleep", "futex"] {
         trials.push(trial(format!("stop/{name}"), None, move || stopped_meanwhile(name)));
     }
+    let no_strace = (!has_program("strace")).then_some("strace is not installed");
+    trials.push(trial("stop/slow signals".into(), no_strace, stopped_slowly));
     for name in LATE {
         trials.push(trial(format!("late/{name}"), None, move || inside(&format!("late/{name}"))));
     }
     trials.push(trial("target dies".into(), None, target_dies));
     trials.push(trial("disk full".into(), None, || inside("disk full")));
-    let no_strace = (!has_program("strace")).then_some("strace is not installed");
     trials.push(trial("sync".into(), no_strace, synced));
     trials.push(trial("cancelled".into(), None, cancelled));
     for version in [1, 2] {
@@ -285,6 +286,29 @@ fn stopped_meanwhile(name: &str) -> anyhow::Result<()> {
             target.signal(Signal::SIGCONT)?;
             target.advances().with_context(what)?;
         }
+        empty(&images)?;
+    }
+    target.finish()
+}
+
+/// Stops and continues a target at random instants of dumps by an engine whose own signals take a while to be sent: it
+/// runs on, so a stop is not the engine's to give again.
+fn stopped_slowly() -> anyhow::Result<()> {
+    let (dir, images) = place()?;
+    let target = Target::start(PROGRAM, "futex", dir.path())?;
+    let pid = target.pid.to_string();
+    let mut random = Random::new("slow signals");
+    for round in 0..2 * number("STASIS_KILLS", 40) {
+        let mut command = Command::new("strace");
+        command.args(["-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "inject=kill:delay_enter=3000"]);
+        command.arg(engine::path()?).arg("--no-default-config").args(line(&pid, &images)?).stdin(Stdio::null());
+        let mut dump = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        std::thread::sleep(Duration::from_millis(60).mul_f64(random.unit()));
+        target.signal(Signal::SIGSTOP)?;
+        std::thread::sleep(Duration::from_millis(6).mul_f64(random.unit()));
+        target.signal(Signal::SIGCONT)?;
+        ensure!(dump.wait()?.success(), "round {round}: the dump failed");
+        target.advances().with_context(|| format!("round {round}"))?;
         empty(&images)?;
     }
     target.finish()

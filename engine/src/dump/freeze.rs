@@ -394,7 +394,7 @@ impl Freezer {
                 None => return Err(Error::state(format!("process {pid} died while it was frozen"))),
             };
             // In this order: zip asks its second iterator only when the first had an item.
-            let tids = threads.iter().map(|(seized, _)| seized.tid()).collect();
+            let tids = threads.iter().map(|seized| seized.tid()).collect();
             let threads = threads.into_iter().zip(outside.by_ref());
             let threads = threads.map(|(seized, outside)| thread(seized, outside)).collect::<Result<Vec<_>>>()?;
             let of_leader = || threads.first().map(|thread: &Thread| thread.outside.status.clone());
