@@ -77,6 +77,15 @@ impl Error {
         self
     }
 
+    /// Whether it may come of a task, descriptor or area that ended while it was looked at.
+    pub fn is_of_something_gone(&self) -> bool {
+        match self {
+            Error::Kernel { errno, .. } => matches!(errno, Errno::EBADF | Errno::ENOENT | Errno::ESRCH),
+            Error::Proc(e) => e.is_gone(),
+            _ => false,
+        }
+    }
+
     /// A state that should not be.
     pub fn state(what: impl Into<String>) -> Error {
         Error::State { what: what.into(), help: None }

@@ -49,6 +49,7 @@ mod ns;
 pub mod options;
 mod parallel;
 pub mod proc;
+pub mod refusals;
 pub mod remote;
 pub mod restore;
 pub mod stats;

@@ -1,6 +1,7 @@
 //! The command line as a user and as a calling program sees it: the built binary, its exit status and its words.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -120,7 +121,11 @@ fn help_names_commands_and_options() {
         assert!(all.contains(word), "{word}");
     }
     let check = place.run("check --help").fine().out;
-    assert!(check.contains("--feature") && !check.contains("--ghost-limit"), "{check}");
+    // Of a tree it takes what a dump takes.
+    assert!(
+        check.contains("--feature") && check.contains("--ghost-limit") && !check.contains("--inherit-fd"),
+        "{check}"
+    );
 }
 
 #[test]
@@ -176,6 +181,25 @@ fn wrong_usage_exits_1() {
 }
 
 #[test]
+fn a_tree_is_looked_at_beforehand() {
+    let place = Place::new();
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let mut child = Command::new("sleep").arg("60").stdin(OwnedFd::from(socket)).spawn().expect("a process");
+    let text = place.run(&format!("check --shell-job -t {}", child.id()));
+    let json = place.run(&format!("check --shell-job --json -t {}", child.id()));
+    child.kill().expect("to end it");
+    child.wait().expect("its end");
+    assert_eq!((text.status, json.status), (Some(1), Some(1)), "{}{}", text.out, text.err);
+    for line in ["descriptor 0 (socket:[", "help: close the descriptor", "A dump of this process would fail."] {
+        assert!(text.out.contains(line), "no `{line}` in: {}", text.out);
+    }
+    let json: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!(json["good"], false);
+    assert_eq!(json["processes"][0]["findings"][0]["verdict"], "refused");
+    assert_eq!(json["processes"][0]["findings"][0]["help"], "close the descriptor before the dump");
+}
+
+#[test]
 fn what_is_not_built_yet_says_so() {
     let place = Place::new();
     let dump = "--prev-images-dir=a --track-mem --auto-dedup --pre-dump-mode=read --page-server --address=a --port=1 \
@@ -192,7 +216,7 @@ fn what_is_not_built_yet_says_so() {
             result.refused(option.split('=').next().expect("a name"));
         }
     }
-    place.run("check --tree 4000000").refused("`check --tree` is known but not built yet");
+    place.run("check --tree 4000000").refused("there is no process 4000000");
     for command in ["pre-dump -t 4000000", "page-server", "lazy-pages", "dedup", "service", "swrk 3"] {
         let name = command.split(' ').next().expect("a name");
         place.run(command).refused(&format!("`{name}` is known but not built yet"));

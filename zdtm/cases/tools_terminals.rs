@@ -121,6 +121,19 @@ pub fn fill(fd: &OwnedFd, enough: usize) -> Verdict<Vec<u8>> {
     Ok(all)
 }
 
+/// Writes into a descriptor until it takes no more, also not when the kernel had the time to pass on what it keeps.
+pub fn fill_up(fd: &OwnedFd) -> Verdict<Vec<u8>> {
+    let mut all = Vec::new();
+    let mut quiet = 0;
+    while quiet < 20 {
+        let more = fill(fd, usize::MAX)?;
+        quiet = if more.is_empty() { quiet + 1 } else { 0 };
+        all.extend(more);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    Ok(all)
+}
+
 /// Reads from a descriptor that does not wait what there is.
 pub fn drain(fd: &OwnedFd) -> Verdict<Vec<u8>> {
     let mut all = Vec::new();

@@ -44,6 +44,8 @@ pub struct Declaration {
     pub restore_options: Vec<String>,
     /// The dump must fail with an error that contains this, and the tree must run on.
     pub dump_fails: Option<String>,
+    /// Why `stasis check -t` cannot see what makes the dump fail: only a stopped task shows it.
+    pub unseen: Option<String>,
     /// The restore must fail with an error that contains this.
     pub restore_fails: Option<String>,
     /// What is done to the images, one after another and undone again, to make the restore fail.
@@ -64,6 +66,7 @@ impl Default for Declaration {
             dump_options: Vec::new(),
             restore_options: Vec::new(),
             dump_fails: None,
+            unseen: None,
             restore_fails: None,
             damage: Vec::new(),
             exempt: Vec::new(),
@@ -122,6 +125,7 @@ impl Declaration {
             "dump-options" => self.dump_options.extend(words(&value)?),
             "restore-options" => self.restore_options.extend(words(&value)?),
             "dump-fails" => self.dump_fails = Some(scalar(&value)?),
+            "unseen" => self.unseen = Some(scalar(&value)?),
             "restore-fails" => self.restore_fails = Some(scalar(&value)?),
             "damage" => {
                 self.damage.extend(items(&value)?.iter().map(|d| Damage::parse(d)).collect::<Result<Vec<_>, _>>()?)
@@ -144,6 +148,9 @@ impl Declaration {
         let fails = self.dump_fails.is_some() || self.restore_fails.is_some();
         if !self.damage.is_empty() && self.restore_fails.is_none() {
             bail!("`damage` without `restore-fails`");
+        }
+        if self.unseen.is_some() && self.dump_fails.is_none() {
+            bail!("`unseen` without `dump-fails`");
         }
         if self.dump_fails.is_some() && self.restore_fails.is_some() {
             bail!("`dump-fails` and `restore-fails` at once");

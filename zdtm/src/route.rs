@@ -68,7 +68,11 @@ pub fn run(tree: &mut Tree) -> Step {
     }
     let before = phase("witness", || tree.witness())?;
     match tree.spec.route {
-        Route::None | Route::Bench | Route::Once => round(tree, 1, &before)?,
+        Route::None | Route::Bench => round(tree, 1, &before)?,
+        Route::Once => {
+            phase("survey", || clear(tree))?;
+            round(tree, 1, &before)?;
+        }
         Route::Thrice => (1..=3).try_for_each(|n| round(tree, n, &before))?,
         Route::LeaveRunning => leave_running(tree, &before)?,
         Route::KillEngine => kill_engine(tree, &before)?,
@@ -184,10 +188,33 @@ fn bring_back_killed(tree: &mut Tree, images: &Path, before: &Witness) -> Step {
         .map_err(|f| Failure { what: format!("the engine was killed while it killed the tree: {}", f.what), ..f })
 }
 
+/// A survey must find beforehand what the dump will say, unless only a stopped task shows it.
+fn foreseen(tree: &mut Tree, images: &Path, text: &str) -> Step {
+    let run = tree.survey(images)?;
+    let found = run.text.lines().any(|line| line.contains(text)) && !run.status.success();
+    match (found, tree.spec.unseen) {
+        (true, false) | (false, true) => Ok(()),
+        (false, false) => Err(Failure::with(format!("`check -t` did not find `{text}`"), run.lines())),
+        (true, true) => Err(Failure::with("`check -t` found what the case declares to be unseen", run.lines())),
+    }
+}
+
+/// A survey must find nothing in the way of a dump that succeeds.
+fn clear(tree: &mut Tree) -> Step {
+    let images = tree.images(1);
+    let run = tree.survey(&images)?;
+    match run.status.success() {
+        true => Ok(()),
+        false => Err(Failure::with("`check -t` found what the dump does not refuse", run.lines())),
+    }
+}
+
 /// The dump must fail with an error that contains `text`; the tree runs on as it was.
 fn dump_fails(tree: &mut Tree, text: &str) -> Step {
     let before = phase("witness", || tree.witness())?;
     let images = tree.images(1);
+    phase("survey", || foreseen(tree, &images, text))?;
+    phase("compare", || tree.compare(&before, "after a survey", Tolerance::None))?;
     let run = phase("dump", || tree.try_dump(&images, &[]))?;
     if run.status.success() {
         return Err(Failure::new(format!("the dump succeeded; it should have failed with `{text}`")));

@@ -90,6 +90,7 @@ impl Setting {
             dump_options: self.dump_options(case),
             restore_options: declared.restore_options.clone(),
             dump_fails: declared.dump_fails.clone(),
+            unseen: declared.unseen.is_some(),
             restore_fails: declared.restore_fails.clone(),
             damage: declared.damage.clone(),
             exempt: declared.exempt.clone(),

@@ -15,6 +15,7 @@ pub fn run(verb: Verb, parsed: &Parsed, common: CommonOptions) -> Result<u8, Cli
     match verb {
         Verb::Dump => dump(parsed, common),
         Verb::Restore => restore(parsed, common),
+        Verb::Check if parsed.raw("tree").is_some() => survey(parsed, common),
         Verb::Check => run_check(parsed),
         Verb::Cpuinfo => cpuinfo(parsed, &common),
         Verb::Show => show(parsed),
@@ -41,12 +42,19 @@ fn restore(parsed: &Parsed, common: CommonOptions) -> Result<u8, CliError> {
     Err(CliError::of("cli", &error).with_help(format!("failed to run `{}` of --exec-cmd", program.to_string_lossy())))
 }
 
+fn survey(parsed: &Parsed, common: CommonOptions) -> Result<u8, CliError> {
+    no_words(parsed)?;
+    let survey = connect::survey(&convert::dump(parsed, common)?)?;
+    if parsed.flag("json") {
+        say(&connect::pretty(&survey)?)?;
+    } else {
+        say(&survey.to_string())?;
+    }
+    Ok(u8::from(!survey.good))
+}
+
 fn run_check(parsed: &Parsed) -> Result<u8, CliError> {
     no_words(parsed)?;
-    if let Some(root) = convert::root(parsed)? {
-        connect::check_tree(root)?;
-        return Ok(0);
-    }
     let features = parsed.raw_values("feature");
     if features.iter().any(|name| name == "list") {
         return say(&check::names().map(|name| format!("{name}\n")).collect::<String>());

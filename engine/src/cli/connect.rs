@@ -3,10 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use nix::unistd::Pid;
-
 use super::{CliError, guard};
 use crate::check::cpu;
+use crate::dump::survey::Survey;
 use crate::image::{self, ImageError};
 use crate::options::{CommonOptions, DumpOptions, RestoreOptions};
 
@@ -48,9 +47,9 @@ pub fn restore(options: &RestoreOptions) -> Result<u8, CliError> {
     crate::restore::wait(report.pid).map_err(|e| failed("restore", &e))
 }
 
-/// Says of each object of a tree whether it could be dumped.
-pub fn check_tree(_root: Pid) -> Result<(), CliError> {
-    Err(CliError::not_built("check --tree"))
+/// Says what of a tree a dump would refuse or lose.
+pub fn survey(options: &DumpOptions) -> Result<Survey, CliError> {
+    crate::dump::survey::run(options).map_err(|e| failed("check", &e))
 }
 
 impl From<ImageError> for CliError {
@@ -63,7 +62,8 @@ impl From<ImageError> for CliError {
     }
 }
 
-fn pretty(json: &impl serde::Serialize) -> Result<String, CliError> {
+/// JSON for people.
+pub fn pretty(json: &impl serde::Serialize) -> Result<String, CliError> {
     let text = serde_json::to_string_pretty(json).map_err(|e| CliError::of("image", &e))?;
     Ok(format!("{text}\n"))
 }

@@ -53,7 +53,7 @@ const fn verb(name: &'static str, verb: Verb, usage: &'static str, built: bool, 
 pub const VERBS: &[VerbSpec] = &[
     verb("dump", Verb::Dump, "-t PID [OPTIONS]", true, "freeze the tree, write its images, then kill it"),
     verb("restore", Verb::Restore, "[OPTIONS]", true, "bring the tree back and wait for its root"),
-    verb("check", Verb::Check, "[--feature NAME] [OPTIONS]", true, "say what this kernel and user allow"),
+    verb("check", Verb::Check, "[-t PID | --feature NAME] [OPTIONS]", true, "say what would fail: here, or of a tree"),
     verb("cpuinfo", Verb::Cpuinfo, "dump|check [OPTIONS]", true, "write the CPU's features, or compare them"),
     verb("show", Verb::Show, "DIR|FILE… [--json]", true, "print images as JSON, or one page about a directory"),
     verb("encode", Verb::Encode, "JSON IMAGE", true, "make an image of the JSON that show printed"),
@@ -131,9 +131,10 @@ impl Opt {
         self
     }
 
-    /// Whether the option means something to `verb`.
+    /// Whether the option means something to `verb`. A check of a tree takes all options of the dump that it foresees.
     pub fn applies_to(&self, verb: Verb) -> bool {
-        self.verbs.is_empty() || self.verbs.contains(&verb)
+        let foreseen = verb == Verb::Check && self.verbs.contains(&Verb::Dump);
+        self.verbs.is_empty() || self.verbs.contains(&verb) || foreseen
     }
 
     /// Whether `--no-NAME` exists.

@@ -1,9 +1,10 @@
 //! What a tree may not be: tied to what is outside it in ways that are not supported.
 
-use super::freeze::Process;
+use super::freeze::Outline;
 use crate::error::{Error, Result};
 use crate::options::DumpOptions;
 use crate::proc::{ProcDir, stat, status};
+use crate::refusals::Refusals;
 use crate::sys::Pid;
 use std::collections::HashSet;
 
@@ -34,8 +35,8 @@ pub fn root(pid: Pid) -> Result<()> {
 }
 
 /// Refuses trees that have ended, and those whose session is led from outside without `--shell-job`.
-pub fn tree(processes: &[Process], options: &DumpOptions) -> Result<()> {
-    let root = &processes[0];
+pub fn tree(processes: &[&Outline], options: &DumpOptions, refusals: &mut Refusals) -> Result<()> {
+    let root = processes[0];
     if root.is_zombie() {
         return Err(Error::state(format!("process {} has exited and cannot be dumped", root.pid)));
     }
@@ -55,8 +56,9 @@ pub fn tree(processes: &[Process], options: &DumpOptions) -> Result<()> {
         };
         if let Some(leader) = leader {
             let what = format!("{leader} of the session of process {} is outside the tree", process.pid);
-            return Err(Error::state(what)
-                .with_help("use --shell-job (-j) at dump and restore if the tree was started from a shell"));
+            let error = Error::state(what)
+                .with_help("use --shell-job (-j) at dump and restore if the tree was started from a shell");
+            refusals.hear(process.pid, Err::<(), _>(error))?;
         }
     }
     Ok(())

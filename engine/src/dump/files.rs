@@ -1,7 +1,7 @@
 //! Descriptors and the open file descriptions behind them; the files that tasks have without a descriptor (executable,
 //! working directory, root, mapped files).
 
-use super::freeze::Process;
+use super::freeze::Outline;
 use super::outside::OutsideDescriptor;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{FdTypes, FdinfoEntry, FileEntry, FsEntry};
@@ -31,6 +31,13 @@ type PathKey = (u64, u64, u32, Vec<u8>);
 
 /// Device, inode and path of a mapping, and whether its file is opened for writing: in one mount namespace the same file.
 type MappedKey = ((u32, u32), u64, Vec<u8>, bool);
+
+/// A copy of a descriptor, and what it said of itself.
+struct Copied {
+    copy: OwnedFd,
+    stat: FileStat,
+    ahead: Option<(u64, kind::sk::opts::Options)>,
+}
 
 /// Every file of the tree, each once.
 pub struct Files<'a> {
@@ -64,8 +71,15 @@ impl<'a> Files<'a> {
         }
     }
 
+    /// Takes note of the tasks of the tree.
+    pub fn know(&mut self, tree: &[&Outline]) {
+        self.cx.tree = tree.iter().map(|process| process.pid).collect();
+        let threads = tree.iter().flat_map(|process| process.tids.iter().copied());
+        self.cx.threads = threads.filter(|tid| !self.cx.tree.contains(tid)).collect();
+    }
+
     /// The descriptors of a process.
-    pub fn table(&mut self, process: &Process, descriptors: Vec<OutsideDescriptor>) -> Result<Vec<FdinfoEntry>> {
+    pub fn table(&mut self, process: &Outline, descriptors: Vec<OutsideDescriptor>) -> Result<Vec<FdinfoEntry>> {
         let pid = process.speaker();
         // A zombie leader's table is gone; its threads still have it.
         let source = match process.has_dead_leader() {
@@ -82,27 +96,39 @@ impl<'a> Files<'a> {
             free: (0..).zip(&descriptors).find(|(n, d)| *n != d.fd).map_or(descriptors.len() as i32, |(n, _)| n),
             background: process.stat.terminal().filter(|_| process.stat.tpgid != process.stat.pgrp),
         };
-        let copy = |fd: i32| -> Result<_> {
+        let copy = |fd: i32| -> Result<Copied> {
             let copy = sys::pidfd::get_fd(source.as_fd(), fd)
                 .doing(|| format!("take a copy of descriptor {fd} of task {pid}"))?;
             let stat = fstat(&copy).doing(|| format!("look at descriptor {fd} of task {pid}"))?;
             let ahead = kind::sk_unix::ask_ahead(copy.as_fd(), &stat);
-            Ok((copy, stat, ahead))
+            Ok(Copied { copy, stat, ahead })
         };
         let mut descriptors = descriptors.into_iter();
         while descriptors.len() > 0 {
             let window: Vec<OutsideDescriptor> = descriptors.by_ref().take(WINDOW).collect();
-            let copies = parallel::map(&window, |descriptor| copy(descriptor.fd))?;
-            for (OutsideDescriptor { fd, link, info }, (copy, stat, ahead)) in window.into_iter().zip(copies) {
-                let flags = u32::from(info.flags & libc::O_CLOEXEC as u32 != 0);
-                let descriptor = Descriptor { pid, fd, queue: None, link, stat, info, copy };
-                self.cx.sockets.ahead = ahead;
-                let (id, r#type) = self.of_descriptor(&descriptor)?;
-                kind::locks::dump(&descriptor, process.pid, id, &mut self.cx)?;
-                table.push(FdinfoEntry { id, flags, r#type, fd: fd as u32, xattr_security_selinux: None });
+            let copies = parallel::map(&window, |descriptor| Ok::<_, Error>(copy(descriptor.fd)))?;
+            for (outside, copy) in window.into_iter().zip(copies) {
+                let entry = copy.and_then(|copy| self.of_number(process, outside, copy));
+                table.extend(self.cx.refusals.hear(process.pid, entry)?);
             }
         }
         Ok(table)
+    }
+
+    /// A descriptor of a process, with a copy of it.
+    fn of_number(
+        &mut self,
+        process: &Outline,
+        outside: OutsideDescriptor,
+        Copied { copy, stat, ahead }: Copied,
+    ) -> Result<FdinfoEntry> {
+        let OutsideDescriptor { fd, link, info } = outside;
+        let flags = u32::from(info.flags & libc::O_CLOEXEC as u32 != 0);
+        let descriptor = Descriptor { pid: process.speaker(), fd, queue: None, link, stat, info, copy };
+        self.cx.sockets.ahead = ahead;
+        let (id, r#type) = self.of_descriptor(&descriptor)?;
+        kind::locks::dump(&descriptor, process.pid, id, &mut self.cx)?;
+        Ok(FdinfoEntry { id, flags, r#type, fd: fd as u32, xattr_security_selinux: None })
     }
 
     /// The file behind a descriptor: the one that another descriptor already showed, or a new one.
@@ -165,21 +191,27 @@ impl<'a> Files<'a> {
     /// Finds what epoll sets, inotify and fanotify descriptors watch, when all descriptors are known. `tables` are the tasks' by a thread of each.
     pub fn find_watched(&mut self, tables: &HashMap<Pid, &[FdinfoEntry]>) -> Result<()> {
         for set in std::mem::take(&mut self.cx.epolls) {
-            let table = tables.get(&set.pid).copied().unwrap_or_default();
-            let numbers: HashMap<u32, u32> = table.iter().map(|fd| (fd.fd, fd.id)).collect();
-            let watched = |i| self.watched_by(&set, i, &numbers);
-            let files = (0..set.targets.len()).map(watched).collect::<Result<Vec<u32>>>()?;
-            if let Some(late) = files.iter().position(|id| self.cx.late.contains(id)) {
-                let number = set.targets[late].fd;
-                let reason = format!("it watches descriptor {number}, a file of /proc about a part of a process");
-                return Err(Error::unsupported(set.what.clone(), reason)
-                    .with_help("open the file below the directory of the process: /proc/PID/mounts"));
-            }
-            if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == set.id) {
-                set.settle(&files, table, entry, &mut self.cx);
-            }
+            let found = self.find_targets(&set, tables.get(&set.pid).copied().unwrap_or_default());
+            self.cx.refusals.hear(set.pid, found)?;
         }
         self.cx.find_watched(&mut self.entries)
+    }
+
+    /// Finds what an epoll set watches. `table` is that of the task that showed it.
+    fn find_targets(&mut self, set: &Watching, table: &[FdinfoEntry]) -> Result<()> {
+        let numbers: HashMap<u32, u32> = table.iter().map(|fd| (fd.fd, fd.id)).collect();
+        let watched = |i| self.watched_by(set, i, &numbers);
+        let files = (0..set.targets.len()).map(watched).collect::<Result<Vec<u32>>>()?;
+        if let Some(late) = files.iter().position(|id| self.cx.late.contains(id)) {
+            let number = set.targets[late].fd;
+            let reason = format!("it watches descriptor {number}, a file of /proc about a part of a process");
+            return Err(Error::unsupported(set.what.clone(), reason)
+                .with_help("open the file below the directory of the process: /proc/PID/mounts"));
+        }
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == set.id) {
+            set.settle(&files, table, entry, &mut self.cx);
+        }
+        Ok(())
     }
 
     /// The file of an epoll set's registration: what its number stands for now, or any of the tree.
@@ -237,7 +269,7 @@ impl<'a> Files<'a> {
     }
 
     /// The working directory and the root of a process.
-    pub fn directories(&mut self, process: &Process) -> Result<FsEntry> {
+    pub fn directories(&mut self, process: &Outline) -> Result<FsEntry> {
         let pid = process.speaker();
         let cwd_id = self.of_link(pid, "cwd", libc::O_DIRECTORY)?;
         let root_id = self.of_link(pid, "root", libc::O_DIRECTORY)?;
@@ -245,7 +277,7 @@ impl<'a> Files<'a> {
     }
 
     /// The executable of a process.
-    pub fn executable(&mut self, process: &Process) -> Result<u32> {
+    pub fn executable(&mut self, process: &Outline) -> Result<u32> {
         self.of_link(process.speaker(), "exe", 0)
     }
 
@@ -302,7 +334,7 @@ impl<'a> Files<'a> {
 }
 
 /// Which processes share something that kcmp can compare: for each process a number, equal where it is shared.
-pub fn shared_ids(processes: &[&Process], what: What, first: u32) -> Result<Vec<u32>> {
+pub fn shared_ids(processes: &[&Outline], what: What, first: u32) -> Result<Vec<u32>> {
     let mut order: Vec<(Pid, u32)> = Vec::new();
     let mut ids = Vec::with_capacity(processes.len());
     for process in processes {
@@ -330,12 +362,11 @@ pub fn shared_ids(processes: &[&Process], what: What, first: u32) -> Result<Vec<
 }
 
 /// Refuses a process whose threads do not share descriptors or directories: clone3 without CLONE_FILES or CLONE_FS.
-pub fn check_threads_share(process: &Process) -> Result<()> {
+pub fn check_threads_share(process: &Outline) -> Result<()> {
     // With many threads this would cost more than all the rest, and no program makes many of these.
     const LOOK_AT: usize = 64;
     let first = process.speaker();
-    for thread in process.threads.iter().skip(1).take(LOOK_AT) {
-        let tid = thread.seized.tid();
+    for &tid in process.tids.iter().skip(1).take(LOOK_AT) {
         for (what, name) in [(What::Files, "descriptor table"), (What::Fs, "working directory")] {
             let order = kcmp(first, tid, what, 0, 0).doing(|| format!("compare threads {first} and {tid}"))?;
             if order != Ordering::Equal {

@@ -11,6 +11,7 @@ use crate::sys::ptrace::{self, Event};
 use crate::sys::{Errno, Pid};
 use crate::{fault, parallel};
 use std::collections::{HashMap, HashSet};
+use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,8 @@ pub struct Thread {
     pub stopped_by: Option<u32>,
 }
 
-/// A process of the tree: all its threads are stopped, or it is a zombie.
-pub struct Process {
+/// A process as /proc shows it.
+pub struct Outline {
     /// Its pid.
     pub pid: Pid,
     /// Its directory in /proc, held open.
@@ -35,25 +36,46 @@ pub struct Process {
     /// Its leader's `status`.
     pub status: Status,
     /// The live threads, the leader first where it lives; empty for a zombie.
+    pub tids: Vec<Pid>,
+}
+
+/// A process of the tree: all its threads are stopped, or it is a zombie.
+pub struct Process {
+    /// What /proc says of it.
+    pub outline: Outline,
+    /// Its threads, as in the outline.
     pub threads: Vec<Thread>,
     /// The queued signals that its core images hold, once they are written.
     pub queues: Queues,
 }
 
-impl Process {
+impl Deref for Process {
+    type Target = Outline;
+
+    fn deref(&self) -> &Outline {
+        &self.outline
+    }
+}
+
+/// What /proc says of each process.
+pub fn outlines(tree: &[Process]) -> Vec<&Outline> {
+    tree.iter().map(|process| &process.outline).collect()
+}
+
+impl Outline {
     /// Whether nothing of it runs any more.
     pub fn is_zombie(&self) -> bool {
-        self.threads.is_empty()
+        self.tids.is_empty()
     }
 
     /// Whether its leader has exited while other threads live on.
     pub fn has_dead_leader(&self) -> bool {
-        self.threads.first().is_some_and(|t| t.seized.tid() != self.pid)
+        self.tids.first().is_some_and(|tid| *tid != self.pid)
     }
 
     /// A live thread to ask about the memory and the descriptors.
     pub fn speaker(&self) -> Pid {
-        self.threads.first().map_or(self.pid, |t| t.seized.tid())
+        self.tids.first().copied().unwrap_or(self.pid)
     }
 }
 
@@ -277,11 +299,7 @@ impl Freezer {
             return Ok(true);
         }
         if status.ids.tracer.as_raw() != 0 {
-            return Err(Error::state(format!(
-                "task {tid} of process {pid} is traced by process {}",
-                status.ids.tracer
-            ))
-            .with_help("end the debugger or strace that is attached to it"));
+            return Err(traced(pid, tid, status.ids.tracer));
         }
         let help = "dumping another process needs CAP_SYS_PTRACE: run as root";
         Err(errno).doing(|| format!("attach to task {tid} of process {pid}")).map_err(|e| e.with_help(help))
@@ -380,11 +398,13 @@ impl Freezer {
                 None => return Err(Error::state(format!("process {pid} died while it was frozen"))),
             };
             // In this order: zip asks its second iterator only when the first had an item.
+            let tids = threads.iter().map(|(seized, _)| seized.tid()).collect();
             let threads = threads.into_iter().zip(outside.by_ref());
             let threads = threads.map(|((s, by), outside)| thread(s, by, outside)).collect::<Result<Vec<_>>>()?;
             let of_leader = || threads.first().map(|thread: &Thread| thread.outside.status.clone());
             let status = status.or_else(of_leader).unwrap_or_default();
-            processes.push(Process { pid, dir: found.dir, stat, status, threads, queues: Queues::default() });
+            let outline = Outline { pid, dir: found.dir, stat, status, tids };
+            processes.push(Process { outline, threads, queues: Queues::default() });
         }
         Ok(processes)
     }
@@ -416,6 +436,12 @@ fn thread(mut seized: Seized, stopped_by: Option<u32>, outside: Outside) -> Resu
     }
     seized.abort_rseq()?;
     Ok(Thread { seized, outside, stopped_by })
+}
+
+/// Somebody else traces a task.
+pub fn traced(pid: Pid, tid: Pid, tracer: Pid) -> Error {
+    Error::state(format!("task {tid} of process {pid} is traced by process {tracer}"))
+        .with_help("end the debugger or strace that is attached to it")
 }
 
 /// With more threads than this, to look at every process of the machine is less than to ask each thread for its children.

@@ -14,7 +14,7 @@ use crate::proc::maps::AddrRange;
 use crate::proc::task;
 use crate::proc::timers::Timer;
 use crate::remote::{Batch, Handle, Injector, Leftover, Place, Seized};
-use crate::sys::RemoteAddr;
+use crate::sys::{Pid, RemoteAddr};
 use stasis_arch::native;
 
 /// The number of resource limits.
@@ -234,9 +234,9 @@ fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Re
         batches.push((i, batch));
     }
     injector.run(&mut batches)?;
-    let answers = |(queues, asked): (&Queues, _)| Ok((queues.number, queues.answers(asked, &batches[0].1)?));
+    let answers = |(queues, asked): (&Queues, _)| Ok((queues.number, queues.answers(pid, asked, &batches[0].1)?));
     let queued = queues.iter().zip(&asked).map(answers).collect::<Result<Vec<_>>>();
-    let queued = queued.and_then(|queued| put_ends(&mut injector, queues, &queued, calls).map(|()| queued));
+    let queued = queued.and_then(|queued| put_ends(&mut injector, pid, queues, &queued, calls).map(|()| queued));
     let adjustments = undo::ask(&mut injector, semaphores)?;
     let lock_future = if room.locked { locks_new_areas(pid, hole)? } else { 0 };
     injector.leave()?;
@@ -253,7 +253,13 @@ fn ask_threads(threads: &mut [Seized], about: &About<'_>, room: &Room<'_>) -> Re
 }
 
 /// Puts the ends of files right that were put back into queues of lines as zeros.
-fn put_ends(injector: &mut Injector<'_>, queues: &[Queues], queued: &[(u32, Queued)], calls: usize) -> Result<()> {
+fn put_ends(
+    injector: &mut Injector<'_>,
+    pid: Pid,
+    queues: &[Queues],
+    queued: &[(u32, Queued)],
+    calls: usize,
+) -> Result<()> {
     let wrong: Vec<_> = queues.iter().zip(queued).filter(|(queues, (_, queued))| queues.has_end(queued)).collect();
     if wrong.is_empty() {
         return Ok(());
@@ -263,11 +269,11 @@ fn put_ends(injector: &mut Injector<'_>, queues: &[Queues], queued: &[(u32, Queu
         wrong.iter().map(|(queues, (_, queued))| (queues, queues.ask(&mut batch, Some(&queued[0])))).collect();
     let mut batches = [(0, batch)];
     injector.run(&mut batches)?;
-    asked.iter().try_for_each(|(queues, asked)| queues.answers(asked, &batches[0].1).map(drop))
+    asked.iter().try_for_each(|(queues, asked)| queues.answers(pid, asked, &batches[0].1).map(drop))
 }
 
 /// Whether the kernel locks what the process maps anew: nothing says so but a new area, and the scratch area is one.
-fn locks_new_areas(pid: crate::sys::Pid, area: u64) -> Result<i32> {
+fn locks_new_areas(pid: Pid, area: u64) -> Result<i32> {
     use crate::proc::smaps::{self, VmFlags};
     let areas = smaps::read(&crate::proc::ProcDir::open(pid)?, &mut Vec::new())?;
     Ok(match areas.iter().find(|a| a.mapping.range.start == area) {

@@ -2,11 +2,11 @@
 //! saved.
 
 use super::files::Files;
-use super::freeze::Process;
+use super::freeze::{Outline, Process};
 use super::pages;
 use crate::check::kernel;
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{StasisVmaFlags, StasisVmaName, VmaEntry};
+use crate::image::proto::{StasisUserfaultfdRange, StasisVmaFlags, StasisVmaName, VmaEntry};
 use crate::kind;
 use crate::proc::maps::{Mapping, Name};
 use crate::proc::smaps::{Area, VmFlags};
@@ -131,6 +131,21 @@ pub fn vdso(pid: Pid, areas: &[Area]) -> Result<Option<(u64, Vec<u8>)>> {
     Ok(Some((range.start, bytes)))
 }
 
+/// A process without vDSO cannot be dumped.
+pub fn without_vdso(pid: Pid) -> Error {
+    Error::unsupported(format!("process {pid}"), "it has no vDSO, where the engine would put its stub")
+}
+
+/// Refuses a program whose vDSO is one of 32 bits.
+pub fn refuse_32_bit(pid: Pid, vdso: &[u8]) -> Result<()> {
+    const CLASS: usize = 4;
+    const CLASS_32: u8 = 1;
+    match vdso.get(CLASS) {
+        Some(&CLASS_32) => Err(crate::remote::runs_32_bit_code(pid)),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a program wrote into its vDSO, whose bytes are given: the kernel has one for all processes, the engine too.
 fn is_written(vdso: &[u8]) -> Result<bool> {
     let Some(own) = sys::process::own_vdso() else { return Ok(false) };
@@ -173,12 +188,10 @@ pub fn collect(
         guards: Vec::new(),
         vdso,
         vdso_written: false,
-        pagemap: File::from(process.dir.open_file(&format!("task/{pid}/pagemap"))?),
+        pagemap: pagemap(process)?,
     };
-    for area in areas {
-        if leftover.is_some_and(|l| l.holds(area.mapping.range.start)) {
-            continue;
-        }
+    let own = areas.iter().filter(|area| leftover.is_none_or(|l| !l.holds(area.mapping.range.start)));
+    for area in own {
         memory.vmas.push(describe(pid, area, files, segments)?);
         memory.note_extras(area);
     }
@@ -187,18 +200,44 @@ pub fn collect(
     if let Some((_, bytes)) = &memory.vdso {
         memory.vdso_written = is_written(bytes)?;
     }
-    for range in super::userfaults::registered(pid, &memory.pagemap, areas)? {
+    for range in registered(process, &memory.pagemap, areas, files)? {
         let is_private = |v: &VmaEntry| v.start == range.start && pages::has_private_pages(v);
         if memory.vmas.iter().any(is_private) {
             let all = super::userfaults::pages(pid, &memory.pagemap, &range)?;
             memory.replace_runs((range.start, range.end), all);
         }
-        files.cx.userfaults.registered.push((pid, range));
     }
     let vdso = memory.vdso.as_ref().map(|(start, bytes)| (*start, start + bytes.len() as u64));
     let rings = super::aio::rings(areas).into_iter().map(|ring| (ring.start, ring.end));
     vdso.into_iter().chain(rings).for_each(|run| memory.replace_runs(run, [run]));
     Ok(memory)
+}
+
+/// Looks at the areas of a process that runs, for what of them cannot be dumped.
+pub fn survey(process: &Outline, areas: &[Area], files: &mut Files<'_>, segments: &mut Segments) -> Result<()> {
+    for area in areas {
+        let described = describe(process.speaker(), area, files, segments);
+        files.cx.refusals.hear(process.pid, described)?;
+    }
+    let found = pagemap(process).and_then(|pagemap| registered(process, &pagemap, areas, files));
+    files.cx.refusals.hear(process.pid, found).map(drop)
+}
+
+fn pagemap(process: &Outline) -> Result<File> {
+    Ok(File::from(process.dir.open_file(&format!("task/{}/pagemap", process.speaker()))?))
+}
+
+/// The ranges that are registered with userfaultfds.
+fn registered(
+    process: &Outline,
+    pagemap: &File,
+    areas: &[Area],
+    files: &mut Files<'_>,
+) -> Result<Vec<StasisUserfaultfdRange>> {
+    let pid = process.speaker();
+    let ranges = super::userfaults::registered(pid, pagemap, areas)?;
+    files.cx.userfaults.registered.extend(ranges.iter().map(|range| (pid, range.clone())));
+    Ok(ranges)
 }
 
 /// Whether the pages of an area are locked as they come in. Some kernels show the flag without letters, and of those that

@@ -18,7 +18,9 @@ mod pages;
 mod queues;
 mod seccomp;
 mod sharing;
+pub mod survey;
 mod userfaults;
+mod whole;
 mod write;
 
 use crate::cancel;
@@ -26,13 +28,10 @@ use crate::error::{Doing, Error, Result};
 use crate::fault;
 use crate::image::NewImageDir;
 use crate::image::proto::{FdinfoEntry, FsEntry, MmEntry, StasisGuard, StasisRestartEntry, StasisTaskEntry};
-use crate::kind;
-use crate::kind::tty::Member;
 use crate::options::{AfterDump, CpuCap, DumpOptions};
-use crate::parallel;
 use crate::proc::{smaps, task, timers};
+use crate::refusals::Refusals;
 use crate::remote::Leftover;
-use crate::sys::kcmp::What;
 use crate::sys::{self, Pid, RemoteAddr};
 use cgroup::Cgroup;
 use cores::CoreWriter;
@@ -42,6 +41,7 @@ use outside::OutsideProcess;
 use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
+use whole::Shared;
 
 /// What a dump did.
 #[derive(Debug, Clone, Default)]
@@ -99,8 +99,10 @@ pub fn run(options: &DumpOptions) -> Result<Report> {
     let mut tree = freeze::freeze(options.pid, options.common.timeout, &mut cgroup)?;
     let freezing = started.elapsed();
     fault::point("frozen")?;
-    check::tree(&tree, options)?;
-    let namespaces = Namespaces::read(&tree)?;
+    let mut refusals = Refusals::default();
+    let outlines = freeze::outlines(&tree);
+    check::tree(&outlines, options, &mut refusals)?;
+    let namespaces = Namespaces::read(&outlines, &mut refusals)?;
     let mut collected = collect(&mut tree, options, namespaces, &out)?;
     let sharing = sharing::find(&tree, &collected.processes)?;
     fault::point("collected")?;
@@ -159,18 +161,9 @@ fn collect_all<'a>(
         restarts: Vec::new(),
         tasks: Vec::new(),
     };
-    collected.files.cx.queues = collected.namespaces.take_queues();
-    collected.files.cx.tree = tree.iter().map(|process| process.pid).collect();
-    let threads = tree.iter().flat_map(|process| process.threads.iter().map(|thread| thread.seized.tid()));
-    collected.files.cx.threads = threads.filter(|tid| !collected.files.cx.tree.contains(tid)).collect();
-    let shared = Shared::find(tree)?;
-    let outside = parallel::map(tree, |p| (!p.is_zombie()).then(|| OutsideProcess::read(p)).transpose())?;
-    let descriptors = |(process, outside): (&Process, &Option<OutsideProcess>)| {
-        let outside = outside.as_ref().map_or(&[][..], |outside| &outside.descriptors);
-        let terminal = process.stat.terminal();
-        outside.iter().filter_map(|d| kind::tty::open_slave(&d.link, terminal)).collect::<Vec<_>>()
-    };
-    collected.files.cx.terminals.note_open(tree.iter().zip(&outside).flat_map(descriptors));
+    let outlines = freeze::outlines(tree);
+    let outside = whole::begin(&outlines, &mut collected.files, &mut collected.namespaces)?;
+    let shared = Shared::find(&outlines, &mut collected.files.cx.refusals)?;
     let mut live = 0;
     for (process, outside) in tree.iter_mut().zip(outside) {
         cancel::check()?;
@@ -196,76 +189,20 @@ fn collect_all<'a>(
         live += 1;
     }
     let table = |id| collected.tables.iter().find(|(of, _)| *of == id).map(|(_, table)| table.as_slice());
-    let of_task = |p: &OfProcess| Some((p.speaker, table(p.ids.as_ref()?.files_id)?));
-    let tables = collected.processes.iter().filter_map(of_task).collect();
-    collected.files.find_queued()?;
-    collected.files.find_watched(&tables)?;
-    find_terminals(tree, &mut collected.files.cx, &mut collected.tasks)?;
-    collected.files.cx.queues.iter().try_for_each(|queues| queues.check(&collected.files.cx.tree))?;
-    collected.namespaces.finish(&mut collected.segments)?;
     let of_process = |p: &OfProcess| Some((p.pid, p.speaker, table(p.ids.as_ref()?.files_id)?));
     let tables: Vec<_> = collected.processes.iter().filter_map(of_process).collect();
-    collected.files.settle(&tables)?;
-    Ok(collected)
-}
-
-/// Finds out whom the terminals control.
-fn find_terminals(tree: &[Process], cx: &mut kind::DumpContext<'_>, tasks: &mut [StasisTaskEntry]) -> Result<()> {
-    let live = tree.iter().filter(|process| !process.is_zombie());
-    let member = |process: &Process| {
-        let (stat, pid) = (&process.stat, process.pid);
-        Member { pid, sid: stat.session, terminal: stat.terminal(), foreground: stat.tpgid }
-    };
-    let members: Vec<Member> = live.map(member).collect();
-    for pid in cx.terminals.settle(&members, cx.options)? {
-        let of_process = tasks.iter_mut().find(|task| task.tid == pid.as_raw() as u32);
+    let without = whole::settle(
+        &freeze::outlines(tree),
+        &tables,
+        &mut collected.files,
+        &mut collected.namespaces,
+        &mut collected.segments,
+    )?;
+    for pid in without {
+        let of_process = collected.tasks.iter_mut().find(|task| task.tid == pid.as_raw() as u32);
         of_process.into_iter().for_each(|task| task.no_terminal = Some(true));
     }
-    Ok(())
-}
-
-/// The numbers of what processes share.
-struct Shared {
-    vm: Vec<u32>,
-    files: Vec<u32>,
-    fs: Vec<u32>,
-    sighand: Vec<u32>,
-}
-
-impl Shared {
-    /// CRIU gives the number 1 to itself.
-    const FIRST: u32 = 2;
-
-    fn find(tree: &[Process]) -> Result<Shared> {
-        let live: Vec<&Process> = tree.iter().filter(|p| !p.is_zombie()).collect();
-        for process in &live {
-            files::check_threads_share(process)?;
-        }
-        let find = |what| files::shared_ids(&live, what, Self::FIRST);
-        let vm = find(What::Vm)?;
-        // Who shares signal actions shares memory, too: clone(2) demands it, and execve(2) ends both.
-        let none = vm.iter().zip(Self::FIRST..).all(|(&id, first)| id == first);
-        let sighand = if none { vm.clone() } else { find(What::Sighand)? };
-        let shared = Shared { vm, files: find(What::Files)?, fs: find(What::Fs)?, sighand };
-        for (ids, name) in [(&shared.vm, "address space"), (&shared.sighand, "table of signal actions")] {
-            for (i, id) in ids.iter().enumerate() {
-                if let Some(other) = ids[..i].iter().position(|o| o == id) {
-                    let object = format!("process {}", live[i].pid);
-                    let reason = format!("it shares its {name} with process {}", live[other].pid);
-                    return Err(Error::unsupported(object, reason)
-                        .with_help("a child of vfork shares until it executes a program: try again later"));
-                }
-            }
-        }
-        Ok(shared)
-    }
-
-    fn ids(&self, live: usize, namespaces: &Namespaces) -> crate::image::proto::TaskKobjIdsEntry {
-        let own = (self.vm[live], self.files[live], self.fs[live], self.sighand[live]);
-        let mut ids = write::kobj_ids(own);
-        namespaces.number(&mut ids);
-        ids
-    }
+    Ok(collected)
 }
 
 /// Asks for everything of one process.
@@ -298,9 +235,7 @@ fn collect_process(
     let exe = collected.files.executable(process)?;
     let posix = timers::read(&process.dir, &mut buffer)?;
     let (mut of_process, of_threads) = {
-        let (at, bytes) = vdso.as_ref().ok_or_else(|| {
-            Error::unsupported(format!("process {pid}"), "it has no vDSO, where the engine would put its stub")
-        })?;
+        let (at, bytes) = vdso.as_ref().ok_or_else(|| memory::without_vdso(pid))?;
         let hole = |len| memory::hole(&areas, len);
         let locked = process.status.vm_locked.unwrap_or(0) > 0;
         let room =

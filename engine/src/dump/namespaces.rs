@@ -1,7 +1,7 @@
 //! The namespaces of a tree: those of the engine, in which nothing belongs to the tree, or IPC and UTS namespaces of its own,
 //! which are dumped with all that is in them.
 
-use super::freeze::Process;
+use super::freeze::{Outline, Process};
 use super::memory::Segments;
 use crate::error::{Doing, Error, Result};
 use crate::image::proto::{StasisAdjustment, TaskKobjIdsEntry};
@@ -11,12 +11,14 @@ use crate::ns::mqueue::Queues;
 use crate::ns::undo::{self, Semaphore};
 use crate::ns::{self, Owned};
 use crate::proc::{ProcDir, task};
+use crate::refusals::Refusals;
 use crate::sys::{Errno, Pid, ipc};
 use std::collections::HashSet;
 
 /// What the tree's namespaces hold, as far as memory has no part in it.
 pub struct Namespaces {
     owned: Owned,
+    known: bool,
     objects: Option<Objects>,
     queues: Option<Queues>,
     /// Every semaphore that the tree can reach.
@@ -26,15 +28,16 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// Looks at the namespaces of a frozen tree.
+    /// Looks at the namespaces of a tree.
     ///
     /// # Errors
     /// A process is in a namespace that is neither the engine's nor the tree's own.
-    pub fn read(tree: &[Process]) -> Result<Namespaces> {
-        let owned = owned(tree)?;
+    pub fn read(tree: &[&Outline], refusals: &mut Refusals) -> Result<Namespaces> {
+        let (owned, known) = owned(tree, refusals)?;
         let objects = owned.ipc.as_ref().map(|ipc| ns::inside(ipc, Objects::read)).transpose()?;
         objects.iter().try_for_each(Objects::check)?;
-        let queues = owned.ipc.as_ref().map(|ipc| ns::inside(ipc, Queues::read)).transpose()?.flatten();
+        let queues = owned.ipc.as_ref().map(|ipc| ns::inside(ipc, || Queues::read(refusals.are_noted())));
+        let queues = queues.transpose()?.flatten();
         let semaphores = match &objects {
             Some(objects) => objects.sets.iter().flat_map(|(set, values)| undo::of_set(set.id, values)).collect(),
             None => match undo::semaphores() {
@@ -44,9 +47,14 @@ impl Namespaces {
             },
         };
         let live = tree.iter().filter(|process| !process.is_zombie());
-        let threads: Vec<Vec<Pid>> = live.map(|p| p.threads.iter().map(|t| t.seized.tid()).collect()).collect();
+        let threads: Vec<Vec<Pid>> = live.map(|p| p.tids.clone()).collect();
         let holders = if semaphores.is_empty() { HashSet::new() } else { undo::holders(&threads)? };
-        Ok(Namespaces { owned, objects, queues, semaphores, holders })
+        Ok(Namespaces { owned, known, objects, queues, semaphores, holders })
+    }
+
+    /// Whether every task is in namespaces that the engine is in, or that it can look into.
+    pub fn are_known(&self) -> bool {
+        self.known
     }
 
     /// Puts the numbers of the tree's own in place of the engine's.
@@ -66,8 +74,7 @@ impl Namespaces {
 
     /// The semaphores to ask a process about.
     pub fn asked_of(&self, process: &Process) -> &[Semaphore] {
-        let leader = process.threads.first().map(|thread| thread.seized.tid());
-        if leader.is_some_and(|leader| self.holders.contains(&leader)) { &self.semaphores } else { &[] }
+        if process.tids.first().is_some_and(|leader| self.holders.contains(leader)) { &self.semaphores } else { &[] }
     }
 
     /// Refuses adjustments of semaphores that do not belong to the tree: they would be made when it is killed.
@@ -113,18 +120,24 @@ impl Namespaces {
     }
 }
 
-/// The namespaces that the tree has to itself. Every process must be in them or in the engine's.
-fn owned(tree: &[Process]) -> Result<Owned> {
+/// The kinds of namespaces by which paths, pids and owners have their meaning.
+const MEANING: [&str; 3] = ["mnt", "pid", "user"];
+
+/// The namespaces that the tree has to itself, and whether paths and pids mean the same to all of it and to the engine.
+/// Every process must be in them or in the engine's.
+fn owned(tree: &[&Outline], refusals: &mut Refusals) -> Result<(Owned, bool)> {
     let own = ProcDir::current()?;
-    let mut owned = Owned::default();
-    let live: Vec<&Process> = tree.iter().filter(|process| !process.is_zombie()).collect();
+    let (mut owned, mut known) = (Owned::default(), true);
+    let live: Vec<&Outline> = tree.iter().copied().filter(|process| !process.is_zombie()).collect();
     let mut kinds = Vec::new();
     for name in task::namespace_names(&own)? {
-        kinds.push((task::namespace(&own, &name)?, None, name));
+        kinds.push((task::namespace(&own, &name)?, None, false, name));
     }
     for process in &live {
-        let dir = process.dir.thread(process.speaker())?;
-        for (ours, roots, name) in &mut kinds {
+        let Some(dir) = refusals.hear(process.pid, process.dir.thread(process.speaker()).map_err(Error::from))? else {
+            continue;
+        };
+        for (ours, roots, strange, name) in &mut kinds {
             let theirs = match task::namespace(&dir, name) {
                 Ok(theirs) => theirs,
                 Err(e) if e.is_gone() => continue,
@@ -132,23 +145,25 @@ fn owned(tree: &[Process]) -> Result<Owned> {
             };
             let first = roots.get_or_insert_with(|| theirs.clone());
             if *first != theirs || theirs != *ours && !Owned::KINDS.contains(&name.as_str()) {
-                return Err(refused(process.pid, name, *first != theirs));
+                refusals.hear(process.pid, Err::<(), _>(refused(process.pid, name, *first != theirs)))?;
+                *strange = true;
+                known &= !MEANING.contains(&name.as_str());
             }
         }
     }
-    for (ours, roots, name) in kinds {
-        if let Some(roots) = roots.filter(|roots| *roots != ours) {
-            if name == "ipc" {
-                alone(tree, &name, &roots)?;
+    for (ours, roots, strange, name) in kinds {
+        if let Some(roots) = roots.filter(|roots| *roots != ours && !strange) {
+            let alone = if name == "ipc" { alone(tree, &name, &roots) } else { Ok(()) };
+            if refusals.hear(tree[0].pid, alone)?.is_some() {
+                owned.add(live[0].speaker(), &name)?;
             }
-            owned.add(live[0].speaker(), &name)?;
         }
     }
-    Ok(owned)
+    Ok((owned, known))
 }
 
 /// Refuses a namespace that a process outside of the tree is in, too: what is in it does not belong to the tree alone.
-fn alone(tree: &[Process], kind: &str, namespace: &task::Namespace) -> Result<()> {
+fn alone(tree: &[&Outline], kind: &str, namespace: &task::Namespace) -> Result<()> {
     let pids: HashSet<Pid> = tree.iter().map(|process| process.pid).collect();
     for pid in task::processes()?.into_iter().filter(|pid| !pids.contains(pid)) {
         // One that has ended is in none.

@@ -3,14 +3,14 @@
 use super::drain::{self, Source, Target};
 use super::freeze::Process;
 use super::{Collected, OfProcess};
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Result};
 use crate::image::kinds;
 use crate::image::proto::{
-    FileLockEntry, InventoryEntry, Lsmtype, PagemapEntry, PagemapHead, PluginsEntry, PstreeEntry, TaskKobjIdsEntry,
-    TimensEntry, Timespec,
+    InventoryEntry, Lsmtype, PagemapEntry, PagemapHead, PluginsEntry, PstreeEntry, TaskKobjIdsEntry, TimensEntry,
+    Timespec,
 };
 use crate::image::{ChunkSums, ManifestHead, NewImageDir};
-use crate::kind::{LinkRemaps, locks::Locks};
+use crate::kind::LinkRemaps;
 use crate::options::DumpOptions;
 use crate::sys;
 use std::sync::OnceLock;
@@ -160,7 +160,7 @@ pub fn images(out: &NewImageDir, tree: &[Process], mut collected: Collected<'_>)
     for (id, table) in &collected.tables {
         out.write_all(kinds::FDINFO.of(*id), table)?;
     }
-    check_holders(tree, &collected.files.cx.locks)?;
+    collected.files.cx.locks.check_holders(&collected.files.cx.tree)?;
     let files = &mut collected.files;
     let links = files.cx.write(&mut files.entries, out)?;
     out.write_all(kinds::FILES.single(), &files.entries)?;
@@ -172,18 +172,6 @@ pub fn images(out: &NewImageDir, tree: &[Process], mut collected: Collected<'_>)
     }
     out.write_all(kinds::STASIS_TASK.single(), &collected.tasks)?;
     Ok(links)
-}
-
-/// Refuses locks whose holder is outside the tree: it shares a descriptor table with a process in it.
-fn check_holders(tree: &[Process], locks: &Locks) -> Result<()> {
-    let outside = |lock: &&FileLockEntry| !tree.iter().any(|process| process.pid.as_raw() == lock.pid);
-    match locks.entries.iter().find(outside) {
-        None => Ok(()),
-        Some(lock) => Err(Error::unsupported(
-            format!("the lock on descriptor {} of process {}", lock.fd, lock.pid),
-            "its holder is outside the tree",
-        )),
-    }
 }
 
 fn process_files(out: &NewImageDir, process: &OfProcess) -> Result<()> {

@@ -18,6 +18,7 @@ use crate::image::proto::{FileEntry, FownEntry, StasisFileEntry, StasisUserfault
 use crate::image::{ImageDir, NewImageDir, kinds};
 use crate::ns::mqueue::Queues;
 use crate::options::{DumpOptions, InheritKey, RestoreOptions};
+use crate::refusals::Refusals;
 use crate::sys::pidfd::Ended;
 use crate::sys::{self, Errno, Pid};
 use std::collections::{HashMap, HashSet};
@@ -71,6 +72,8 @@ pub struct DumpContext<'a> {
     pub queues: Option<Queues>,
     /// Files that a kind needs beside the one that it dumps; whoever called it takes them from here.
     pub more: Vec<FileEntry>,
+    /// What becomes of objects that cannot be dumped.
+    pub refusals: Refusals,
     /// The next file id that is free.
     pub next_id: u32,
     /// Read when the first path is to be checked.
@@ -105,6 +108,7 @@ impl<'a> DumpContext<'a> {
             asked: tty::Asked::default(),
             queues: None,
             more: Vec::new(),
+            refusals: Refusals::default(),
             next_id: 1,
             mounts: None,
             finder: None,
@@ -124,7 +128,11 @@ impl<'a> DumpContext<'a> {
             return Ok(());
         }
         let mut finder = self.finder.take().map_or_else(Finder::new, Ok)?;
-        watchers.into_iter().try_for_each(|watcher| finder.find(watcher, entries, self))
+        watchers.into_iter().try_for_each(|watcher| {
+            let pid = watcher.pid;
+            let found = finder.find(watcher, entries, self);
+            self.refusals.hear(pid, found).map(drop)
+        })
     }
 
     /// The mounts, read once.

@@ -14,6 +14,7 @@ use crate::image::proto::{
 use crate::proc::fdinfo::{Body, FdInfo};
 use crate::proc::notify::{Fanotify as State, FanotifyMark, MarkTarget};
 use crate::proc::{ProcDir, mountinfo};
+use crate::refusals::Refusals;
 use crate::sys::{self, Pid, notify};
 use nix::fcntl::{OFlag, ResolveFlag};
 use std::collections::HashMap;
@@ -54,7 +55,7 @@ impl Kind for Fanotify {
         let Body::Fanotify(state) = &descriptor.info.body else {
             return Err(Error::state(format!("{what} is no fanotify group")));
         };
-        check_queue(descriptor, state)?;
+        check_queue(descriptor, state, &mut cx.refusals)?;
         let finder = cx.finder()?;
         let (mut mark, mut inodes, mut marks) = (Vec::new(), Vec::new(), Vec::new());
         for one in &state.marks {
@@ -130,7 +131,7 @@ pub fn check(pid: Pid, fd: i32, info: &FdInfo) -> Result<()> {
         .with_help("remove the mark before the dump"))
 }
 
-fn check_queue(descriptor: &Descriptor, state: &State) -> Result<()> {
+fn check_queue(descriptor: &Descriptor, state: &State, refusals: &mut Refusals) -> Result<()> {
     let what = descriptor.describe();
     let queued =
         sys::file::readable_bytes(descriptor.copy.as_fd()).doing(|| format!("ask for the events of {what}"))?;
@@ -141,7 +142,8 @@ fn check_queue(descriptor: &Descriptor, state: &State) -> Result<()> {
         return Err(Error::unsupported(what, "events wait in it, and somebody may wait for its decision")
             .with_help("dump again when it has read and answered its events"));
     }
-    tracing::warn!("{what} has {queued} bytes of events that were not read: they are lost");
+    let lost = format!("{what} has {queued} bytes of events that were not read: they are lost");
+    refusals.lose(descriptor.pid, lost);
     Ok(())
 }
 

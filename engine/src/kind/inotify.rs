@@ -38,7 +38,8 @@ impl Kind for Inotify {
         let queued =
             sys::file::readable_bytes(descriptor.copy.as_fd()).doing(|| format!("ask for the events of {what}"))?;
         if queued > 0 {
-            tracing::warn!("{what} has {queued} bytes of events that were not read: they are lost");
+            let lost = format!("{what} has {queued} bytes of events that were not read: they are lost");
+            cx.refusals.lose(descriptor.pid, lost);
         }
         let inode = |watch: &InotifyWatch| Inode {
             number: watch.wd,

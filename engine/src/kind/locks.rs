@@ -28,6 +28,17 @@ pub struct Locks {
 type Key = (u32, i32, u32, u32, i64, i64);
 
 impl Locks {
+    /// Refuses locks whose holder is outside the tree: it shares a descriptor table with a process in it.
+    pub fn check_holders(&self, tree: &HashSet<Pid>) -> Result<()> {
+        match self.entries.iter().find(|lock| !tree.contains(&Pid::from_raw(lock.pid))) {
+            None => Ok(()),
+            Some(lock) => Err(Error::unsupported(
+                format!("the lock on descriptor {} of process {}", lock.fd, lock.pid),
+                "its holder is outside the tree",
+            )),
+        }
+    }
+
     /// A lock belongs to its file and, if POSIX, to a table: the same one shows at every descriptor of the file in each
     /// table that has one.
     fn add(&mut self, file: u32, entry: FileLockEntry) {

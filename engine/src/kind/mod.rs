@@ -217,7 +217,7 @@ pub fn of_entry(entry: &FileEntry) -> Result<&'static dyn Kind> {
 fn unsupported(descriptor: &Descriptor) -> Error {
     let link = String::from_utf8_lossy(&descriptor.link).into_owned();
     let kind = match link.as_str() {
-        l if l.starts_with("socket:") => "sockets are",
+        l if l.starts_with("socket:") => "sockets of this family are",
         l if l.starts_with("anon_inode:bpf-prog") => "BPF programs are",
         l if l.starts_with("anon_inode:bpf_link") => "BPF links are",
         l if l.starts_with("anon_inode:bpf") || l == "anon_inode:btf" => "BPF objects of this kind are",

@@ -41,8 +41,8 @@ impl Kind for Userfaultfd {
         let Body::Userfaultfd(state) = &descriptor.info.body else {
             return Err(Error::state(format!("{} is no userfaultfd", descriptor.describe())));
         };
-        // Those of the tree's own threads are gone: they fault again.
-        if state.total > 0 {
+        // Those of the tree's own threads are gone when it is frozen: they fault again.
+        if state.total > 0 && !cx.refusals.are_noted() {
             return Err(Error::unsupported(descriptor.describe(), "a fault waits in it that cannot be repeated")
                 .with_help("dump again when the fault was resolved"));
         }

@@ -29,18 +29,21 @@ pub struct Queues {
     unread: HashMap<u32, u64>,
     /// The messages of all.
     pub entries: Vec<StasisMqueueEntry>,
+    /// Whether messages are left alone: to be read they are taken out and put back.
+    alone: bool,
 }
 
 impl Queues {
-    /// All queues that have a name; for a thread in the namespace. None where the kernel has no queues.
-    pub fn read() -> Result<Option<Queues>> {
+    /// All queues that have a name; for a thread in the namespace. None where the kernel has no queues. `alone`: without
+    /// their messages, as they are in use.
+    pub fn read(alone: bool) -> Result<Option<Queues>> {
         if !limits::has_posix_queues() {
             return Ok(None);
         }
         let doing = || "list message queues";
         let root = mqueue::mount().doing(doing)?;
         let device = fstat(&root).doing(doing)?.st_dev;
-        let mut queues = Queues { device, ids: HashMap::new(), unread: HashMap::new(), entries: Vec::new() };
+        let mut queues = Queues { device, ids: HashMap::new(), unread: HashMap::new(), entries: Vec::new(), alone };
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut names: Vec<CString> = Vec::new();
         for entry in Dir::openat(&root, ".", flags, Mode::empty()).doing(doing)?.iter() {
@@ -80,6 +83,7 @@ impl Queues {
         let notice = notice(queue).map_err(|what| Error::unsupported(called(), what))?;
         // Those of a queue with a notice are read by the process that is told.
         let messages = match notice {
+            _ if self.alone => Vec::new(),
             Some(_) => Vec::new(),
             None => mqueue::read_all(queue).doing(|| format!("read the messages of {}", called()))?,
         };

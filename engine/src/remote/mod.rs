@@ -11,4 +11,4 @@ mod seized;
 
 pub use batch::{Batch, Handle};
 pub use injector::{Injector, Leftover, Place, STALE_MAGIC};
-pub use seized::{Asleep, Seized};
+pub use seized::{Asleep, Seized, runs_32_bit_code};

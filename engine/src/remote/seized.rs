@@ -65,6 +65,11 @@ impl Asleep {
     }
 }
 
+/// Code of 32 bits cannot be dumped.
+pub fn runs_32_bit_code(tid: Pid) -> Error {
+    Error::unsupported(format!("task {tid}"), "it runs 32-bit code, which is not supported yet")
+}
+
 impl Seized {
     /// Takes over the thread `tid`, which is attached and halted, and `asleep` before; `stopped` says that its process
     /// is, and stays so.
@@ -73,10 +78,7 @@ impl Seized {
             Err(sys::Errno::ENOTSUP) => {
                 mend_compat(tid);
                 let _ = ptrace::detach(tid, 0);
-                return Err(Error::unsupported(
-                    format!("task {tid}"),
-                    "it runs 32-bit code, which is not supported yet",
-                ));
+                return Err(runs_32_bit_code(tid));
             }
             other => other.doing(|| format!("read the registers of task {tid}"))?,
         };

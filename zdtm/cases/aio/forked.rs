@@ -1,5 +1,6 @@
 //! A child that has the ring of its parent's context, but no context, is refused.
 //@ dump-fails: "it belongs to no context of this process"
+//@ unseen: it is asked of the process itself
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::wait_ok;
 use crate::tools_aio::Context;

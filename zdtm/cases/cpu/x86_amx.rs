@@ -1,6 +1,7 @@
 //! The tile registers keep their configuration and their 8 KiB, and the process keeps the permission that it asked the
 //! kernel for to use them.
 //@ dump-fails: "AMX tiles"
+//@ unseen: the tiles are in the registers
 //@ needs: [amx_tile]
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_spin::{pattern, spin};

@@ -1,6 +1,7 @@
 //! A 64-bit program caught while it runs 32-bit code, as Windows emulators do: it goes on in that mode and comes back,
 //! with its registers.
 //@ dump-fails: "32-bit code"
+//@ unseen: the code segment is in the registers
 //@ needs: [kernel:ia32]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_spin::Spin;

@@ -1,6 +1,7 @@
 //! The local descriptor table keeps its entries, and a segment register that refers to one still reaches its memory: as
 //! Windows emulators use it.
 //@ dump-fails: "local descriptor table"
+//@ unseen: it is asked of the process itself
 //@ needs: [kernel:ldt]
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_spin::spin;

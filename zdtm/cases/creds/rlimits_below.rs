@@ -1,6 +1,7 @@
 //! Limits lower than what the process already has: descriptors above the limit on descriptors, more signals queued than
 //! may be, more memory locked, more address space, files that may not grow, more threads than a user may have.
 //@ dump-fails: "mmap"
+//@ unseen: the limit is met when a call is made in the task
 //@ needs: [cap:setuid, cap:ipc_lock]
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools::{status_field, wait_ok};

@@ -1,5 +1,6 @@
 //! A thread that has registered its ring, to enter it by another number than that of a descriptor, is refused.
 //@ dump-fails: "it has registered an io_uring instance for itself"
+//@ unseen: it is asked of the thread itself
 //@ needs: [kernel:io_uring]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_uring::Ring;

@@ -1,5 +1,6 @@
 //! A process that the kernel would undo operations for, on semaphores that do not belong to the tree, is refused.
 //@ dump-fails: its adjustment of semaphore 1 of set
+//@ unseen: it is asked of the process itself
 //@ needs: [kernel:sysvipc]
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_ipc::{SEM_UNDO, operate, remove_set, set, values};

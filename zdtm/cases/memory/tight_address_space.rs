@@ -1,5 +1,6 @@
 //! A process whose limits leave no room for one more mapping (RLIMIT_AS, RLIMIT_DATA) comes back under them.
 //@ dump-fails: "mmap"
+//@ unseen: the limit is met when a call is made in the task
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools::status_field;
 use crate::tools_maps::kib;

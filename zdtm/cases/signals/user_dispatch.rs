@@ -1,6 +1,7 @@
 //! A thread whose system calls are turned into signals, as Windows emulators do, keeps that, caught while no call at all
 //! is allowed to it: not even one that another makes in its place.
 //@ dump-fails: "SYSCALL_USER_DISPATCH"
+//@ unseen: a tracer asks for it
 //@ needs: [kernel:syscall_user_dispatch, kernel:6.4] # a tracer can ask for it
 use crate::gate::{Gate, Verdict, check_eq};
 use crate::tools_signals::handle_info;

@@ -1,5 +1,6 @@
 //! A slave that only the queue of a socket holds is refused, as nobody can be asked what is queued in the terminal.
 //@ dump-fails: something may be queued in that terminal
+//@ unseen: nobody looks into a terminal that is in use
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_files::{read_once, write_once};
 use crate::tools_terminals::{pair, plain};

@@ -37,11 +37,16 @@ impl Tree {
     pub fn spawn_dump(&self, dir: &Path, extra: &[&str]) -> Step<Child> {
         fs::create_dir_all(dir)?;
         let mut command = self.engine("dump", dir)?;
+        self.choose(&mut command);
+        command.args(extra);
+        Ok(command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?)
+    }
+
+    /// Adds the tree and the options of its dump.
+    fn choose(&self, command: &mut Command) {
         // What only the case knows: `Gate::dump_options`.
         let own = fs::read_to_string(self.spec.scratch().join("dump-options")).unwrap_or_default();
         command.arg("-t").arg(self.root.to_string()).args(self.options(&self.spec.dump_options)).args(own.lines());
-        command.args(extra);
-        Ok(command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?)
     }
 
     /// Runs a dump to its end, whatever it is.
@@ -49,6 +54,16 @@ impl Tree {
         let since = Instant::now();
         let child = self.spawn_dump(dir, extra)?;
         self.wait_engine(&child, "dump", dir, since)
+    }
+
+    /// Asks beforehand what a dump would refuse: text, as users read it.
+    pub fn survey(&mut self, dir: &Path) -> Step<EngineRun> {
+        fs::create_dir_all(dir)?;
+        let since = Instant::now();
+        let mut command = self.engine("check", dir)?;
+        self.choose(&mut command);
+        let child = command.spawn().with_context(|| format!("failed to start {}", self.spec.engine.display()))?;
+        self.wait_engine(&child, "check", dir, since)
     }
 
     /// Dumps; the tree is gone afterwards unless `extra` says otherwise.

@@ -55,6 +55,8 @@ pub struct Spec {
     pub restore_options: Vec<String>,
     /// From the declaration.
     pub dump_fails: Option<String>,
+    /// What makes it fail shows only in a stopped task.
+    pub unseen: bool,
     /// From the declaration.
     pub restore_fails: Option<String>,
     /// From the declaration.

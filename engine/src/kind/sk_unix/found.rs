@@ -145,6 +145,7 @@ impl File {
 /// Checks, when all sockets are known, that they belong together: who is connected to whom, and who waits where. What is
 /// outside the tree is refused or noted, as the caller says.
 pub fn settle(entries: &mut Vec<FileEntry>, cx: &mut DumpContext<'_>) -> Result<()> {
+    let root = cx.options.pid;
     let ids: HashMap<u32, u32> =
         entries.iter().filter_map(|file| file.usk.as_ref()).map(|usk| (usk.ino, usk.id)).collect();
     let mut outside = HashSet::new();
@@ -153,10 +154,14 @@ pub fn settle(entries: &mut Vec<FileEntry>, cx: &mut DumpContext<'_>) -> Result<
             usk.peer = cx.sockets.diag()?.listener_of(usk.ino).unwrap_or(0);
         }
         if usk.state == LISTEN {
-            wait_in(usk.ino, &ids, &mut cx.sockets)?;
+            let waiting = wait_in(usk.ino, &ids, &mut cx.sockets);
+            cx.refusals.hear(root, waiting)?;
         }
-        if usk.peer != 0 && !ids.contains_key(&usk.peer) && !allowed(usk, cx)? {
-            outside.insert(usk.peer);
+        if usk.peer != 0 && !ids.contains_key(&usk.peer) {
+            let allowed = allowed(usk, cx);
+            if cx.refusals.hear(root, allowed)? == Some(false) {
+                outside.insert(usk.peer);
+            }
         }
     }
     let mut outside: Vec<u32> = outside.into_iter().collect();

@@ -83,7 +83,7 @@ impl Kind for SkUnix {
             mnt_id: Some(-1),
         };
         cx.sockets.find_file(descriptor, &kernel, &mut usk, &mut more)?;
-        let messages = look(descriptor, &usk, &mut more)?;
+        let messages = look(descriptor, &usk, &mut more, cx.refusals.are_noted())?;
         more.messages = cx.sockets.queues.add(id, &what, messages);
         if usk.state == ESTABLISHED && cx.sockets.diag()?.listener_of(inode).is_some() {
             check_unread(descriptor)?;
@@ -143,8 +143,13 @@ fn peer(fd: BorrowedFd<'_>) -> sys::Result<Option<StasisUcred>> {
     Ok(Some(StasisUcred { groups: socket::peer_groups(fd)?, ..sk::queue::ucred(creds) }))
 }
 
-/// Reads what waits in a socket. An error that waits is noted: only a look beyond the queue would take it.
-fn look(descriptor: &Descriptor, usk: &UnixSkEntry, more: &mut StasisSocketEntry) -> Result<Vec<sk::queue::Message>> {
+/// Reads what waits in a socket, unless it is `in_use`: reading sets where the next look of its owner begins. An error that waits is noted: only a look beyond the queue would take it.
+fn look(
+    descriptor: &Descriptor,
+    usk: &UnixSkEntry,
+    more: &mut StasisSocketEntry,
+    in_use: bool,
+) -> Result<Vec<sk::queue::Message>> {
     let (fd, what) = (descriptor.copy.as_fd(), descriptor.describe());
     let mut polled = [PollFd::new(fd, PollFlags::POLLIN | PollFlags::POLLPRI)];
     poll(&mut polled, PollTimeout::ZERO).doing(|| format!("ask for the state of {what}"))?;
@@ -170,7 +175,7 @@ fn look(descriptor: &Descriptor, usk: &UnixSkEntry, more: &mut StasisSocketEntry
             return Ok(Vec::new());
         }
     }
-    if !events.contains(PollFlags::POLLIN) {
+    if in_use || !events.contains(PollFlags::POLLIN) {
         return Ok(Vec::new());
     }
     match usk.r#type as i32 {

@@ -45,7 +45,10 @@ impl Kind for Tty {
         let tty_info_id = cx.terminals.id_of(descriptor, (side, hung_up), cx.options)?;
         if let Side::Master(_) = side {
             hung_up = found::is_hung_up(descriptor)?;
-            cx.tty_queues.extend(cx.terminals.queues(descriptor, hung_up, &cx.asked)?);
+            // To look the other side must be opened, which shows at a terminal that is in use.
+            if !cx.refusals.are_noted() {
+                cx.tty_queues.extend(cx.terminals.queues(descriptor, hung_up, &cx.asked)?);
+            }
         }
         if hung_up {
             cx.extras.push(StasisFileEntry { id, hung_up: Some(true), ..StasisFileEntry::default() });

@@ -12,18 +12,19 @@
 //! moves bytes from one queue to the next. Where FIONREAD says that nothing is there and no line can be under way, nothing is asked.
 
 use super::settings;
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::image::proto::TermiosEntry;
 use crate::remote::{Batch, Handle};
 use crate::sys::tty::{SET_TERMIOS, Termios};
-use crate::sys::{self, RemoteAddr};
+use crate::sys::{self, Pid, RemoteAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-/// Bytes that one call takes: more than a terminal keeps.
-const PIECE: usize = 4096;
+/// Bytes that one call takes: two of the kernel's smallest buffers, so that what is put back takes no more room than what
+/// was there. With larger pieces a terminal that is nearly full does not take all of them again.
+const PIECE: usize = 512;
 /// Pieces that a full terminal can hold, with what waits before it.
-const FULL: usize = 16;
+const FULL: usize = 48;
 /// A queue with so many bytes may be full.
 pub(super) const NEARLY_FULL: usize = 2048;
 
@@ -31,6 +32,8 @@ pub(super) const NEARLY_FULL: usize = 2048;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a full terminal gets to refill its queue, in nanoseconds.
 const MOMENT: u64 = 100_000;
+/// How long it gets to make room for a piece that is put back, in nanoseconds.
+const ROOM: u64 = 100_000_000;
 
 /// The control characters that end a line, by their places.
 const ENDS: [usize; 3] = [libc::VEOF, libc::VEOL, libc::VEOL2];
@@ -102,7 +105,7 @@ pub fn has_lines(termios: &Termios) -> bool {
 impl Queues {
     /// Pieces that are asked for in each direction.
     fn pieces(&self) -> [usize; 2] {
-        let pieces = |len: usize| if len >= NEARLY_FULL { FULL } else { 2 };
+        let pieces = |len: usize| if len >= NEARLY_FULL { FULL } else { 5 };
         [if has_lines(&self.termios) && self.len[0] > 0 { FULL } else { pieces(self.len[0]) }, pieces(self.len[1])]
     }
 
@@ -138,22 +141,15 @@ impl Queues {
         Question { opened, reads, writes }
     }
 
-    /// What was queued, as it was typed and written.
-    pub fn answers(&self, question: &Question, batch: &Batch) -> Result<Queued> {
+    /// What was queued, as it was typed and written. What the task `pid` could not put back, because the kernel was late to
+    /// make room for it, is put back here.
+    pub fn answers(&self, pid: Pid, question: &Question, batch: &Batch) -> Result<Queued> {
         let unsupported = |what: String| Error::unsupported(self.what.clone(), what);
         match batch.result(question.opened) {
             Ok(number) if number == self.free as u64 => {}
             Ok(number) => return Err(unsupported(format!("its slave was opened as descriptor {number}"))),
             Err(errno) => {
                 return Err(unsupported(format!("its slave cannot be opened to see what is queued: {}", errno.desc())));
-            }
-        }
-        for (read, write) in &question.writes {
-            if let Ok(len) = batch.result(*read)
-                && batch.result(*write) != Ok(len)
-            {
-                let what = format!("of {len} queued bytes {:?} could be put back", batch.result(*write));
-                return Err(Error::state(format!("{}: {what}", self.what)));
             }
         }
         if question
@@ -173,7 +169,33 @@ impl Queues {
             let end = self.termios.cc[libc::VEOF];
             queued[0].iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = end);
         }
+        let short =
+            |(read, write): &(Handle, Handle)| batch.result(*read).is_ok_and(|len| batch.result(*write) != Ok(len));
+        if question.writes.iter().any(short) {
+            tracing::debug!("{}: what was queued is put back once more", self.what);
+            self.refill(pid, &queued).doing(|| format!("put back what was queued in {}", self.what))?;
+        }
         Ok(queued)
+    }
+
+    /// Fills the pair of a task anew, whatever is in it.
+    fn refill(&self, pid: Pid, queued: &Queued) -> sys::Result<()> {
+        let master = sys::pidfd::get_fd(sys::pidfd::open(pid)?.as_fd(), self.master)?;
+        let slave = sys::tty::open_peer(master.as_fd(), libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK)?;
+        let flags = sys::file::flags(master.as_fd())?;
+        sys::file::set_flags(master.as_fd(), flags | libc::O_NONBLOCK)?;
+        sys::tty::set_packet_mode(master.as_fd(), false)?;
+        if self.stopped {
+            sys::tty::stop_output(slave.as_fd(), true)?;
+            sys::tty::stop_output(slave.as_fd(), false)?;
+        }
+        sys::tty::set_termios(slave.as_fd(), &transparent(&self.termios, false, self.packets))?;
+        [&slave, &master].into_iter().try_for_each(|side| empty(side.as_fd()))?;
+        let [to_slave, to_master] = queued.each_ref().map(Vec::as_slice);
+        let entry = settings::to_entry(&self.termios);
+        put(master.as_fd(), slave.as_fd(), &entry, [to_slave, to_master], self.stopped)?;
+        sys::tty::set_packet_mode(master.as_fd(), self.packets)?;
+        sys::file::set_flags(master.as_fd(), flags)
     }
 
     /// Whether an end of file is among the lines: a zero was put back for it.
@@ -194,24 +216,30 @@ struct Asking<'a> {
     batch: &'a mut Batch,
     /// The descriptors, by the side that they are of.
     sides: [u64; 2],
-    /// For poll(2), likewise.
+    /// For poll(2), likewise: something to read.
     polled: [RemoteAddr; 2],
+    /// Room to write.
+    room: [RemoteAddr; 2],
     /// A time of nothing.
     none: RemoteAddr,
     /// A time of a moment.
     moment: RemoteAddr,
+    /// How long room is waited for.
+    patience: RemoteAddr,
 }
 
 impl<'a> Asking<'a> {
     fn new(queues: &'a Queues, batch: &'a mut Batch) -> Asking<'a> {
         let sides = [queues.free as u64, queues.master as u64];
-        let polled = sides.map(|fd| {
-            let events = [libc::POLLIN, 0].map(i16::to_ne_bytes).concat();
-            batch.put(&[&(fd as u32).to_ne_bytes()[..], &events].concat())
-        });
+        let mut watch = |event: i16| {
+            let events = [event, 0].map(i16::to_ne_bytes).concat();
+            sides.map(|fd| batch.put(&[&(fd as u32).to_ne_bytes()[..], &events].concat()))
+        };
+        let (polled, room) = (watch(libc::POLLIN), watch(libc::POLLOUT));
         let none = batch.room(16);
         let moment = batch.put(&[0, MOMENT].map(u64::to_ne_bytes).concat());
-        Asking { queues, batch, sides, polled, none, moment }
+        let patience = batch.put(&[0, ROOM].map(u64::to_ne_bytes).concat());
+        Asking { queues, batch, sides, polled, room, none, moment, patience }
     }
 
     fn ioctl(&mut self, side: usize, request: libc::Ioctl, argument: u64) -> Handle {
@@ -267,12 +295,13 @@ impl<'a> Asking<'a> {
     fn put_back(&mut self, side: usize, reads: &[(Handle, RemoteAddr)]) -> Vec<(Handle, Handle)> {
         let mut writes = Vec::with_capacity(reads.len());
         for (read, _) in reads {
+            if reads.len() == FULL {
+                let room = self.room[1 - side];
+                self.batch.try_call(libc::SYS_ppoll, &[room.0, 1, self.patience.0, 0, 8]);
+            }
             let vector = self.batch.transfer(*read);
             writes.push((*read, self.batch.try_call(libc::SYS_writev, &[self.sides[1 - side], vector.0, 1])));
             self.settle(side);
-            if reads.len() == FULL {
-                self.batch.try_call(libc::SYS_nanosleep, &[self.moment.0, 0]);
-            }
         }
         writes
     }
@@ -339,13 +368,24 @@ pub fn put(
     Ok(())
 }
 
+/// Reads a side of a pair, which does not wait, until nothing is left.
+fn empty(side: BorrowedFd<'_>) -> sys::Result<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        match nix::unistd::read(side, &mut buffer) {
+            Err(sys::Errno::EAGAIN) | Ok(0) => return Ok(()),
+            Err(e) => return Err(e),
+            Ok(_) => {}
+        }
+    }
+}
+
 /// Writes to one side of a pair and waits until it has come to the other.
 fn write_all(from: BorrowedFd<'_>, to: BorrowedFd<'_>, mut bytes: &[u8]) -> sys::Result<()> {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     let since = Instant::now();
     while !bytes.is_empty() {
-        // Not longer than what the kernel takes in one go while the settings last.
-        match nix::unistd::write(from, &bytes[..bytes.len().min(1024)]) {
+        match nix::unistd::write(from, &bytes[..bytes.len().min(PIECE)]) {
             // It moves what came before to the reader's queue.
             Ok(0) | Err(sys::Errno::EAGAIN) if since.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(1))
