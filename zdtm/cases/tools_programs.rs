@@ -7,6 +7,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 
@@ -21,18 +22,22 @@ pub struct Program {
 impl Program {
     /// Starts a program without input.
     pub fn start(gate: &Gate, name: &str, arguments: &[&str]) -> Verdict<Program> {
-        Program::spawn(gate, name, arguments, Stdio::null())
+        Program::spawn(gate, Command::new(name).args(arguments).stdin(Stdio::null()))
+    }
+
+    /// Starts a program without input under an account that is not this process's: user and group of that number.
+    pub fn start_as(gate: &Gate, path: &Path, arguments: &[&str], account: u32) -> Verdict<Program> {
+        Program::spawn(gate, Command::new(path).args(arguments).uid(account).gid(account).stdin(Stdio::null()))
     }
 
     /// Starts a program that reads what the case writes to `input`.
     pub fn start_fed(gate: &Gate, name: &str, arguments: &[&str]) -> Verdict<Program> {
-        Program::spawn(gate, name, arguments, Stdio::piped())
+        Program::spawn(gate, Command::new(name).args(arguments).stdin(Stdio::piped()))
     }
 
-    fn spawn(gate: &Gate, name: &str, arguments: &[&str], input: Stdio) -> Verdict<Program> {
+    fn spawn(gate: &Gate, command: &mut Command) -> Verdict<Program> {
         let output = File::create_new(gate.path("output"))?;
-        let mut child =
-            Command::new(name).args(arguments).env("TMPDIR", gate.dir()).stdin(input).stdout(output).spawn()?;
+        let mut child = command.env("TMPDIR", gate.dir()).stdout(output).spawn()?;
         Ok(Program { pid: Pid::from_raw(i32::try_from(child.id())?), input: child.stdin.take() })
     }
 

@@ -229,8 +229,11 @@ fn timers(inside: &OfProcess) -> TaskTimersEntry {
             _ => None,
         },
     });
+    let mut posix: Vec<PosixTimerEntry> = posix.collect();
+    // The kernel lists the newest first.
+    posix.sort_by_key(|timer| timer.it_id);
     let [real, virt, prof] = inside.itimers.map(itimer);
-    TaskTimersEntry { real, virt, prof, posix: posix.collect() }
+    TaskTimersEntry { real, virt, prof, posix }
 }
 
 fn rlimits(inside: &OfProcess) -> TaskRlimitsEntry {

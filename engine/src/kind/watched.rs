@@ -4,7 +4,7 @@
 
 use super::{Descriptor, DumpContext, RestoreContext, ghost, regfile};
 use crate::error::{Doing, Error, Result};
-use crate::image::proto::{FhEntry, FileEntry, StasisFileEntry, StasisMark, StasisWatched};
+use crate::image::proto::{FhEntry, FhEntrySizes, FileEntry, StasisFileEntry, StasisMark, StasisWatched};
 use crate::proc::fdinfo::{Body, FdInfo, kernel_dev};
 use crate::proc::mountinfo::Mount;
 use crate::proc::notify::FileHandle;
@@ -233,7 +233,7 @@ fn show(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
 }
 
-/// The message of a handle: its bytes in words as they are in memory.
+/// The message of a handle: its bytes in words as they are in memory, and zeros up to the words that the format wants.
 pub fn handle_entry(handle: Option<&FileHandle>) -> FhEntry {
     let Some(handle) = handle else { return FhEntry::default() };
     let word = |bytes: &[u8]| {
@@ -241,13 +241,9 @@ pub fn handle_entry(handle: Option<&FileHandle>) -> FhEntry {
         word[..bytes.len()].copy_from_slice(bytes);
         u64::from_ne_bytes(word)
     };
-    FhEntry {
-        bytes: handle.bytes.len() as u32,
-        r#type: handle.kind as u32,
-        handle: handle.bytes.chunks(8).map(word).collect(),
-        path: None,
-        mnt_id: None,
-    }
+    let mut words: Vec<u64> = handle.bytes.chunks(8).map(word).collect();
+    words.resize(words.len().max(FhEntrySizes::MinEntries as usize), 0);
+    FhEntry { bytes: handle.bytes.len() as u32, r#type: handle.kind as u32, handle: words, path: None, mnt_id: None }
 }
 
 /// Opens what the descriptor `id` watches by `number`: the file that our images say, or what the handle leads to.
@@ -294,7 +290,7 @@ mod tests {
     fn handles_go_into_words_and_back() {
         let handle = FileHandle { kind: 0x81, bytes: (1..=12).collect() };
         let entry = handle_entry(Some(&handle));
-        assert_eq!((entry.bytes, entry.r#type, entry.handle.len()), (12, 0x81, 2));
+        assert_eq!((entry.bytes, entry.r#type, entry.handle.len()), (12, 0x81, 16));
         let back: Vec<u8> = entry.handle.iter().flat_map(|word| word.to_ne_bytes()).take(12).collect();
         assert_eq!(back, handle.bytes);
         assert_eq!(handle_entry(None), FhEntry::default());
