@@ -1,5 +1,6 @@
 //! Contexts of asynchronous I/O. What has completed is in their rings, which are saved like private memory. Nothing tells
-//! of requests that have not completed yet: the dump goes on when none has completed for a while.
+//! of requests that have not completed yet: the dump goes on when none has completed for a while, and no disk had anything
+//! to do at some moment of it. Where disks never rest, with the work of others, it waits longer.
 
 use crate::aio::{HEADER, Header, requests};
 use crate::error::{Doing, Error, Result};
@@ -8,11 +9,15 @@ use crate::proc::maps::{AddrRange, Name};
 use crate::proc::smaps::Area;
 use crate::remote::{Batch, Handle};
 use crate::sys::{self, Pid, RemoteAddr};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 /// How long nothing must have completed. Requests that wait in a frozen tree are those to a disk, which takes some
 /// milliseconds.
 const QUIET: Duration = Duration::from_millis(20);
+/// The same where a disk had something to do all the time: a request of the tree may be in its queue.
+const QUIET_DISKS: Duration = Duration::from_millis(500);
 
 /// The rings among areas.
 pub fn rings(areas: &[Area]) -> Vec<AddrRange> {
@@ -27,19 +32,48 @@ pub fn settle(pid: Pid, rings: &[AddrRange], timeout: Duration) -> Result<()> {
     let begun = Instant::now();
     let mut before = headers(pid, rings)?;
     let mut since = Instant::now();
-    while since.elapsed() < QUIET {
+    let disks = Disks::find();
+    let mut rested = false;
+    while since.elapsed() < QUIET || !rested && since.elapsed() < QUIET_DISKS {
         crate::cancel::check()?;
         std::thread::sleep(Duration::from_millis(1));
+        rested |= disks.rest();
         let now = headers(pid, rings)?;
         if now != before {
             (before, since) = (now, Instant::now());
         }
-        if begun.elapsed() > timeout + QUIET {
+        if begun.elapsed() > timeout + QUIET_DISKS {
             let what = format!("requests of asynchronous I/O of task {pid} go on completing");
             return Err(Error::state(what).with_help("raise --timeout"));
         }
     }
     Ok(())
+}
+
+/// The block devices of the machine (/sys/block).
+struct Disks(Vec<File>);
+
+impl Disks {
+    /// Those that tell what they are about.
+    fn find() -> Disks {
+        let all = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
+        Disks(all.filter_map(|disk| File::open(disk.path().join("inflight")).ok()).collect())
+    }
+
+    /// Whether none has a request that it has not completed. False where no disk is seen.
+    fn rest(&self) -> bool {
+        let idle = |disk: &File| {
+            let mut text = [0; 64];
+            let len = disk.read_at(&mut text, 0).unwrap_or(0);
+            len > 0 && is_idle(&text[..len])
+        };
+        !self.0.is_empty() && self.0.iter().all(idle)
+    }
+}
+
+/// Whether a file `inflight` counts nothing: reads and writes under way.
+fn is_idle(inflight: &[u8]) -> bool {
+    inflight.split(u8::is_ascii_whitespace).all(|count| count.is_empty() || count == b"0")
 }
 
 fn headers(pid: Pid, rings: &[AddrRange]) -> Result<Vec<Header>> {
@@ -81,6 +115,20 @@ impl Question {
                 "it belongs to no context of this process, but to one of the process that it was forked from",
             )
             .with_help("unmap the ring in the child, or execute a program there")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_has_nothing_to_do_is_idle() {
+        for (text, idle) in
+            [("       0        0\n", true), ("       1        0\n", false), ("       0       10\n", false)]
+        {
+            assert_eq!(is_idle(text.as_bytes()), idle, "{text}");
         }
     }
 }
