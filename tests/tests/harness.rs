@@ -27,10 +27,11 @@ fn main() -> ExitCode {
         }
     };
     let root = nix::unistd::geteuid().is_root();
-    let tests: [(&str, Test); 7] = [
+    let tests: [(&str, Test); 8] = [
         ("an_engine_that_does_nothing", does_nothing),
         ("an_engine_that_only_kills", only_kills),
         ("an_engine_that_fails", fails),
+        ("an_engine_that_foresees_what_is_not_so", foresees_wrongly),
         ("an_engine_that_leaves_a_process", leaves_a_process),
         ("an_engine_that_stops_the_tree", stops_the_tree),
         ("an_engine_with_a_low_limit_of_descriptors", few_descriptors),
@@ -79,6 +80,10 @@ fn does_nothing(harness: &Path) -> anyhow::Result<()> {
     must_fail(harness, "exit 0", "once", "processes are left after the dump")
 }
 
+fn foresees_wrongly(harness: &Path) -> anyhow::Result<()> {
+    must_fail(harness, "exit 1", "once", "`check -t` found what the dump does not refuse")
+}
+
 fn only_kills(harness: &Path) -> anyhow::Result<()> {
     must_fail(harness, "test $verb = dump && kill -9 $pid; exit 0", "once", "the restore left no process")
 }
@@ -105,7 +110,7 @@ fn few_descriptors(harness: &Path) -> anyhow::Result<()> {
 }
 
 fn ctrl_c(harness: &Path) -> anyhow::Result<()> {
-    let (_dir, engine) = engine("exec sleep 1000")?;
+    let (_dir, engine) = engine("test $verb = check || exec sleep 1000")?;
     let mut child = start(harness, &engine, "once", CASE)?;
     let run = stasis_tests::target()?.join(format!("zdtm/run-{}", child.id()));
     let until = Instant::now() + Duration::from_secs(20);
