@@ -1,6 +1,6 @@
 //! Terminals: pairs, the ioctls of ioctl_tty(2), sessions with a terminal.
 
-use crate::gate::{Gate, Verdict, check_eq, fail};
+use crate::gate::{Gate, Verdict, check, check_eq, fail};
 use crate::tools_files::read_once;
 use crate::tools_relatives::{arrive, await_word, shared_word, until};
 use crate::tools_unix::outsider;
@@ -132,6 +132,13 @@ pub fn fill_up(fd: &OwnedFd) -> Verdict<Vec<u8>> {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     Ok(all)
+}
+
+/// Checks that what waits at a side, which does not wait, is what was written for it.
+pub fn check_queued(side: &str, fd: &OwnedFd, written: &[u8]) -> Verdict {
+    let read = drain(fd)?;
+    check_eq(&format!("bytes at {side}"), read.len(), written.len())?;
+    check(&format!("those at {side} are those that were written"), read == written)
 }
 
 /// Reads from a descriptor that does not wait what there is.
