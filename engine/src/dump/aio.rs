@@ -37,7 +37,7 @@ pub fn settle(pid: Pid, rings: &[AddrRange], timeout: Duration) -> Result<()> {
     while since.elapsed() < QUIET || !rested && since.elapsed() < QUIET_DISKS {
         crate::cancel::check()?;
         std::thread::sleep(Duration::from_millis(1));
-        rested |= disks.rest();
+        rested = rested || disks.rest();
         let now = headers(pid, rings)?;
         if now != before {
             (before, since) = (now, Instant::now());
