@@ -228,20 +228,3 @@ fn fault(access: impl FnOnce()) -> Verdict<Option<Signal>> {
         },
     }
 }
-
-/// Lets the kernel make huge pages on demand. The limit is never lowered: another run may count on it, and it costs
-/// nothing by itself.
-pub fn allow_huge_pages() -> Verdict {
-    const LIMIT: &str = "/proc/sys/vm/nr_overcommit_hugepages";
-    const ENOUGH: u64 = 16;
-    if std::fs::read_to_string(LIMIT)?.trim().parse::<u64>()? < ENOUGH {
-        std::fs::write(LIMIT, ENOUGH.to_string())?;
-    }
-    Ok(())
-}
-
-/// A value of /proc/meminfo.
-pub fn meminfo(name: &str) -> Verdict<String> {
-    let text = std::fs::read_to_string("/proc/meminfo")?;
-    Ok(text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default().trim().to_owned())
-}

@@ -3,8 +3,8 @@
 //@ needs: [kernel:sysvipc, kernel:hugetlb, cap:sys_admin]
 use crate::gate::{Gate, Verdict, check, check_eq};
 use crate::tools_ipc::{KEY, about_segment, attach, segment};
-use crate::tools_maps::{kib, vm_flags};
-use crate::tools_memory::{allow_huge_pages, meminfo, page};
+use crate::tools_maps::{allow_huge_pages, kib, meminfo, vm_flags};
+use crate::tools_memory::page;
 
 pub fn run(gate: &mut Gate) -> Verdict {
     allow_huge_pages()?;
